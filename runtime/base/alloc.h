@@ -1,0 +1,32 @@
+/* All heap memory of morc. An allocation that fails never returns: it jumps to the handler that
+ * the innermost alloc_guard set (morc_main sets one, prints "out of memory", exits 4), so callers
+ * check nothing. Worker threads must not allocate; their buffers are made before they start.
+ *
+ * alloc_fail_at(n) makes the n-th allocation from now fail (and every later one when `persist`),
+ * for the tests that sweep over all of them. alloc_live() counts blocks not yet freed. */
+#ifndef RUNTIME_BASE_ALLOC_H
+#define RUNTIME_BASE_ALLOC_H
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+void *mem_alloc(size_t size);             /* zeroed */
+void *mem_resize(void *p, size_t size);   /* new bytes are not zeroed */
+void mem_free(void *p);
+
+typedef struct AllocGuard {
+    jmp_buf jump;
+    size_t wanted;            /* size of the allocation that failed */
+    struct AllocGuard *outer;
+} AllocGuard;
+
+/* Use: `AllocGuard g; alloc_guard_push(&g); if (setjmp(g.jump)) {...failed...} ... alloc_guard_pop(&g);` */
+void alloc_guard_push(AllocGuard *guard);
+void alloc_guard_pop(AllocGuard *guard);
+
+void alloc_fail_at(int64_t n, bool persist); /* n < 0: never */
+int64_t alloc_live(void);
+int64_t alloc_count(void);                   /* allocations since the process began */
+
+#endif
