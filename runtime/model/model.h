@@ -1,0 +1,180 @@
+/* An ONNX model as it lies in its file, and the edits made to it.
+ *
+ * Reading: onnx_skim walks the mapped bytes once (depth, tags, lengths, UTF-8 of names checked;
+ * tensor payloads located, not read) and builds (1) for every message that an edit may touch the
+ * byte range it came from, (2) a weightless skeleton, which protobuf-c unpacks on the arena. Struct
+ * and range correspond by position. Unknown fields are known by their ranges only.
+ *
+ * Writing: a model is written as its original byte ranges with the edited ones replaced, so what is
+ * not edited survives byte for byte, unknown fields and odd encodings included. model_layout turns
+ * model + edits into a list of pieces whose sizes and offsets are all known before any weight is
+ * read; the compiler hands the list to exec.
+ *
+ * Ownership: the Model owns the mappings; Tensor.data is const, borrowed, dies with model_close.
+ * Everything else is on the session's arena. Errors: E10xx with file and offset or tensor name. */
+#ifndef RUNTIME_MODEL_MODEL_H
+#define RUNTIME_MODEL_MODEL_H
+#include "runtime/base/file.h"
+#include "runtime/model/onnx.pb-c.h"
+
+typedef struct Model Model;
+typedef struct Graph Graph;
+typedef struct Node Node;
+typedef struct ValueInfo ValueInfo;
+
+/* A byte range of the model file. */
+typedef struct Range {
+    uint64_t begin, end;
+} Range;
+
+typedef enum Carrier {
+    CARRIER_NONE,     /* no elements */
+    CARRIER_RAW,      /* raw_data */
+    CARRIER_TYPED,    /* float_data, int32_data, ...: contiguous only by luck (packed FLOAT, DOUBLE, INT64...) */
+    CARRIER_EXTERNAL  /* a range of another file */
+} Carrier;
+
+typedef struct Tensor {
+    Str name;
+    int type;                /* TensorProto.DataType */
+    int rank;
+    const int64_t *dims;
+    int64_t count;           /* product of dims, checked */
+    uint64_t size;           /* bytes of the elements when stored as raw data, checked against the file */
+    Carrier carrier;
+    const uint8_t *data;     /* little-endian raw bytes in a mapping, or NULL: use tensor_bytes */
+    const Input *input;      /* file that `data` lies in, and where */
+    uint64_t input_offset;
+    Range field;             /* the whole field (tag, length, message) that holds the TensorProto */
+    Range message;           /* the TensorProto itself */
+    Graph *graph;            /* of an initializer; NULL otherwise */
+    Node *constant;          /* Constant node whose value this is; NULL for initializers */
+    int index;               /* position among its graph's initializers */
+} Tensor;
+
+/* One use of a value: input `slot` of `node`. Values captured by a subgraph count as uses there. */
+typedef struct Use {
+    Node *node;
+    int slot;
+} Use;
+
+struct ValueInfo {
+    Str name;
+    Graph *graph;            /* where it is defined */
+    Node *producer;          /* NULL: graph input, initializer or outer */
+    int output;              /* which output of the producer */
+    const Tensor *constant;  /* initializer or Constant node, else NULL */
+    bool graph_input, graph_output;
+    Vec(Use) uses;
+    int type;                /* element type if declared or inferred, 0 if unknown */
+    int rank;                /* -1 if unknown */
+    const int64_t *dims;     /* -1 for a dimension that is not a number */
+};
+
+struct Node {
+    Graph *graph;
+    int index;                     /* in graph->nodes: graph order */
+    const Onnx__NodeProto *proto;  /* skeleton: tensor attributes have no payload */
+    Str op, domain;                /* domain "ai.onnx" is "" here */
+    Range field, message;
+    ValueInfo **inputs;            /* NULL where the input is absent ("") */
+    ValueInfo **outputs;
+    int input_count, output_count;
+    Vec(Graph *) bodies;           /* subgraphs in its attributes */
+    Vec(Tensor *) tensors;         /* tensor attributes (Constant: the value) */
+};
+
+struct Graph {
+    Model *model;
+    Node *owner;                   /* node whose attribute holds it; NULL for the main graph and functions */
+    Str function;                  /* "domain::name" of a local function, empty otherwise */
+    int depth;
+    const Onnx__GraphProto *proto;       /* NULL for functions */
+    const Onnx__FunctionProto *function_proto;
+    Range field, message;
+    Vec(Node *) nodes;
+    Vec(Tensor *) initializers;
+    Map values;                    /* name -> ValueInfo defined here */
+};
+
+struct Model {
+    Session *session;
+    const Input *input;
+    Vec(Input *) data_files;
+    const Onnx__ModelProto *proto;
+    Graph *main;
+    Vec(Graph *) graphs;           /* all, in file order, main first, subgraphs and functions after */
+    int64_t opset;                 /* of domain ""; functions have their own, equal or refused when edited */
+    int64_t ir_version;
+    bool has_external;
+    uint8_t graph_hash[32];        /* SHA-256 of the skeleton: identity of the graph, weights excluded */
+    struct ModelEdits *edits;      /* created on first use */
+};
+
+/* Reads and checks a model. Every malformed input gives one diagnostic and NULL. */
+Model *model_open(Session *s, Str path);
+void model_close(Model *model);
+ValueInfo *graph_value(const Graph *graph, Str name); /* looks outward through owners; NULL if none */
+const Onnx__AttributeProto *node_attribute(const Node *node, const char *name); /* NULL if absent */
+int64_t node_int(const Node *node, const char *name, int64_t otherwise);
+
+/* Raw little-endian bytes of a tensor: t->data, or a copy on `arena` for scattered typed fields.
+ * NULL after an error. */
+const uint8_t *tensor_bytes(Session *s, const Tensor *t, Arena *arena);
+int64_t type_bits(int type);          /* bits per element; 0 for unknown or STRING */
+const char *type_name(int type);      /* "float16" as .dtype shows it; "type 99" */
+
+/* ---- edits: recorded, applied by model_layout. Names must be new in the whole model: use
+ * model_fresh_name. Protos given here are packed at layout time and must live until then. */
+typedef struct NewTensor {
+    Str name;
+    int type;
+    int rank;
+    const int64_t *dims;
+    uint64_t size;           /* bytes */
+    const void *bytes;       /* known now (small constants), or NULL: */
+    int64_t tag;             /* handed back in the Piece: whoever lays out knows where it comes from */
+} NewTensor;
+
+Str model_fresh_name(Model *m, Str wanted);  /* "w_q", or "w_q_2" if taken */
+void edit_node_input(Node *node, int slot, Str name);              /* splice: the rest of the node stays */
+void edit_insert_before(Node *node, Onnx__NodeProto *inserted);    /* in the order of the calls */
+void edit_replace_node(Node *node, Onnx__NodeProto *replacement);  /* unknown fields are carried over */
+void edit_remove_node(Node *node);
+void edit_add_initializer(Graph *graph, const NewTensor *tensor);
+void edit_replace_payload(const Tensor *tensor, int64_t tag);      /* same type and shape, new bytes (pruned floats) */
+void edit_remove_initializer(const Tensor *tensor);                /* also its graph input and value_info, if any */
+void edit_opset(Model *m, const char *domain, int64_t version);    /* adds the import if it is missing */
+void edit_ir_version(Model *m, int64_t version);
+void edit_metadata(Model *m, Str key, Str value);                  /* replaces an entry of that key */
+
+/* ---- layout */
+typedef enum PieceKind { PIECE_MEMORY, PIECE_INPUT, PIECE_TENSOR } PieceKind;
+typedef struct Piece {
+    PieceKind kind;
+    int file;                /* 0: the model, 1: its data file */
+    uint64_t offset, size;   /* in that output file */
+    const void *bytes;       /* PIECE_MEMORY */
+    const Input *input;      /* PIECE_INPUT, from input_offset */
+    uint64_t input_offset;
+    int64_t tag;             /* PIECE_TENSOR: NewTensor.tag or edit_replace_payload's */
+} Piece;
+
+typedef struct Layout {
+    Vec(Piece) pieces;       /* cover both files without holes (padding is PIECE_MEMORY) */
+    uint64_t size[2];        /* size[1] 0: no data file */
+    uint64_t data_name_offset; /* where in file 0 ... not used when size[1] is 0 */
+} Layout;
+
+typedef struct LayoutOptions {
+    bool external;           /* force a data file; else only when the model would pass 2 GiB */
+    Str data_name;           /* file name to write into `location`, beside the model */
+} LayoutOptions;
+
+bool model_layout(Model *m, const LayoutOptions *options, Layout *out);
+
+/* Reads a written model back from an open descriptor or path and checks that every tensor lies
+ * inside its file and that graph, opset and tensor list are what layout planned. */
+bool model_check_written(Session *s, int fd, Str shown_path, int data_fd, const Layout *layout);
+
+#endif
