@@ -1,0 +1,35 @@
+/* Plan -> output files. compile() lowers the plan to IR, runs the passes, applies the edits to the
+ * model and lays the output out: everything is decided, nothing is written. compiled_execute()
+ * reads, encodes and writes into temporaries; compiled_commit() puts them in place.
+ *
+ *     compile -> (morc plan, -d NAME stop here) -> compiled_execute -> expects -> compiled_commit */
+#ifndef COMPILER_COMPILE_H
+#define COMPILER_COMPILE_H
+#include "compiler/plan.h"
+
+typedef struct CompileOptions {
+    Str dump;              /* `-d NAME`: text of that stage goes to dump_out; empty: none */
+    Buf *dump_out;
+    Str data_stem;         /* base of the data file's name, e.g. "model.mor" */
+} CompileOptions;
+
+typedef struct RunReport {
+    uint64_t bytes_read, bytes_written;
+    double seconds_read, seconds_kernel, seconds_write, seconds_sync, seconds_total; /* threads added up, but sync and total */
+    uint64_t output_size;  /* all files */
+    Str data_file;         /* empty if none */
+} RunReport;
+
+typedef struct Compiled Compiled;
+
+/* Names that `-d` takes from here, one per line with what they show. */
+void compile_dump_names(Buf *out);
+bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compiled **out);
+/* Notes for people about choices made ("layer X: MatMulNBits cannot hold fp8, written as qdq"). */
+void compiled_notes(const Compiled *c, Buf *out);
+/* results: one per Plan.layers_planned. False: reported, nothing is left behind. */
+bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results, RunReport *report);
+bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report);
+void compiled_discard(Compiled *c);
+
+#endif
