@@ -21,11 +21,15 @@ typedef struct AllocGuard {
     struct AllocGuard *outer;
 } AllocGuard;
 
-/* Use: `AllocGuard g; alloc_guard_push(&g); if (setjmp(g.jump)) {...failed...} ... alloc_guard_pop(&g);` */
+/* Use: `AllocGuard g; alloc_guard_push(&g); if (setjmp(g.jump)) {...failed...} ... alloc_guard_pop(&g);`
+ * A guard that was jumped to is popped already (popping it again does no harm), so what fails while
+ * a failure is being handled goes to the outer guard. Guards belong to the thread that pushed them. */
 void alloc_guard_push(AllocGuard *guard);
 void alloc_guard_pop(AllocGuard *guard);
+/* What a failed allocation does; also for sizes that overflow, and to pass a failure on. */
+_Noreturn void alloc_failed(size_t wanted);
 
-void alloc_fail_at(int64_t n, bool persist); /* n < 0: never */
+void alloc_fail_at(int64_t n, bool persist); /* n >= 1; n < 1: never */
 int64_t alloc_live(void);
 int64_t alloc_count(void);                   /* allocations since the process began */
 

@@ -1,7 +1,7 @@
 /* Diagnostics: collected, then rendered once, as text (docs/language.md "Diagnostics") or as JSON
  * lines. One code, one sentence, one primary span, secondary spans for the other half of a
- * conflict, then "= " lines. Text that came from a file (names, paths) must go through the %-free
- * builders below or str_safe; the renderer sanitises source lines itself.
+ * conflict, then "= " lines. Everything is sanitised when it is rendered (sanitize.h), so names and
+ * paths out of files may be given as they are; a "%" belongs into the format only.
  *
  *     Diag *d = diag_error(s, "E0301", span, "this pattern matches no layer of %s", name);
  *     diag_label(d, "0 of %s nodes", n);             // text under the primary caret
@@ -11,7 +11,7 @@
  *     diag_fix(d, true, span, "lm_head");            // for --json and check --fix; true = safe
  *
  * A "\n" inside a line continues it, indented, on the next. An identical diagnostic (code, span,
- * message) is dropped: none is shown twice. */
+ * message) is dropped: none is shown twice (the Diag returned is then one that nobody sees). */
 #ifndef RUNTIME_BASE_DIAG_H
 #define RUNTIME_BASE_DIAG_H
 #include "runtime/base/source.h"
@@ -43,9 +43,11 @@ typedef struct Diag {
 
 typedef struct Diags {
     Arena *arena;
-    Vec(Diag *) all;
-    size_t errors, warnings;
+    Vec(Diag *) all;         /* in the order of reporting; at most DIAGS_KEPT */
+    size_t errors, warnings; /* reported, kept or not */
 } Diags;
+
+enum { DIAGS_KEPT = 1000 };
 
 struct Session;
 Diag *diag_error(struct Session *s, const char *code, Span at, const char *format, ...)
@@ -67,8 +69,10 @@ static const Span NO_SPAN __attribute__((unused)) = {0, 0, 0};
  * LIMIT_DIAGNOSTICS errors, then "... and N more errors". Colour with ANSI codes when asked. */
 void diags_render(const Diags *diags, Buf *out, bool colour);
 void diag_render(const Diag *d, Buf *out, bool colour);
-void diag_json(const Diag *d, Buf *out); /* one line: language.md 4.2 */
-/* Prints and forgets what was collected so far; stages call it at moment boundaries. */
+void diag_json(const Diag *d, Buf *out); /* one line, with its newline */
+/* Indices into `all` in the order of diags_render, on the arena; for --json. */
+Diag **diags_sorted(const Diags *diags);
+/* Forgets what was collected so far, counts too: a new moment begins. */
 void diags_clear(Diags *diags);
 
 #endif

@@ -45,9 +45,10 @@ const Param *schema_param(const Schema *schema, Str name);
 /* The nearest legal name within a third of the length of `wrong`, or an empty Str. */
 Str vocabulary_nearest(const Vocabulary *v, SchemaKind kind, Str wrong);
 Str schema_nearest(const Schema *schema, Str wrong);
-/* "  alpha  float in 0.0..1.0 = 0.5   doc" rows, aligned, for E0202 and explain. */
+/* "alpha  float in 0.0..1.0 = 0.5    doc" rows, aligned, for E0202 and explain; a newline between
+ * rows, none at the end. */
 void schema_describe(const Schema *schema, Buf *out);
-/* Best of `count` candidates for `wrong`, or an empty Str. */
+/* Best of `count` candidates for `wrong`, or an empty Str: all three allow a third of its length. */
 Str nearest_of(Str wrong, const Str *candidates, size_t count);
 
 #endif

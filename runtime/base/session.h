@@ -8,6 +8,14 @@
 #include "runtime/base/map.h"
 #include "runtime/base/sys.h"
 
+/* Something that must be let go of even when an allocation failure unwinds past its owner: an open
+ * file, running threads. Lives inside its owner; session_close calls what is left, newest first. */
+typedef struct Cleanup {
+    void (*run)(struct Session *s, void *owner);
+    void *owner;
+    struct Cleanup *older, *newer;
+} Cleanup;
+
 typedef struct Session {
     Arena *arena;        /* dies with the compile */
     Interner names;
@@ -19,11 +27,14 @@ typedef struct Session {
     /* Called as work proceeds, from the main thread only; NULL = silent. */
     void (*progress)(void *user, const char *pass, uint64_t done, uint64_t total);
     void *progress_user;
+    Cleanup *cleanups;   /* newest */
 } Session;
 
-Session *session_open(const Sys *sys);
-void session_close(Session *s);
+Session *session_open(const Sys *sys); /* threads = the processors this process may use */
+void session_close(Session *s);        /* NULL is fine */
 bool session_stopped(const Session *s);
+void session_on_close(Session *s, Cleanup *c, void (*run)(Session *, void *), void *owner);
+void session_forget(Session *s, Cleanup *c); /* no harm when it was forgotten already */
 
 /* Returns false from the calling function if x is false: whoever failed has reported. */
 #define TRY(x)                                                                                     \
