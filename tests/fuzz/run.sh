@@ -1,0 +1,56 @@
+#!/bin/sh
+# run.sh TARGET RUNS: that many libFuzzer runs of build/fuzz, from the stored corpus and the seeds
+# at hand, in one process for each core. New inputs stay in build/fuzz/corpus/TARGET, findings in
+# build/fuzz/findings; the stored corpus is renewed by MERGE=1 (minimized, at most 4 KiB a file).
+set -eu
+cd "$(dirname "$0")/../.."
+target=$1
+runs=$2
+jobs=${JOBS:-$(nproc)}
+binary=build/fuzz/tests/fuzz/${target}_fuzz
+stored=tests/fuzz/corpus/$target
+grown=build/fuzz/corpus/$target
+mkdir -p "$grown" "$stored" build/fuzz/findings
+case $target in
+    mor) seeds='recipes stdlib tests/golden'; dictionary=tests/fuzz/mor.dict ;;
+    onnx) seeds='build/models/tiny build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
+esac
+# Seeds lie in directories of several depths; libFuzzer wants flat ones of small files.
+flat=build/fuzz/seeds/$target
+rm -rf "$flat"
+mkdir -p "$flat"
+# shellcheck disable=SC2086 # a list of directories
+find $seeds -type f \( -name '*.mor' -o -name '*.onnx' \) -size -64k 2>/dev/null |
+    while read -r file; do cp "$file" "$flat/$(echo "$file" | tr / _)"; done
+
+export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1"
+if [ "${MERGE:-}" = 1 ]; then
+    rm -rf "$stored.new"
+    mkdir -p "$stored.new"
+    "$binary" -merge=1 -max_len=4096 -dict="$dictionary" "$stored.new" "$grown" "$stored" "$flat"
+    rm -rf "$stored"
+    mv "$stored.new" "$stored"
+    echo "$target: $(find "$stored" -type f | wc -l) inputs stored, $(du -sk "$stored" | cut -f1) KiB"
+    exit 0
+fi
+
+each=$(((runs + jobs - 1) / jobs))
+pids=
+i=0
+while [ $i -lt "$jobs" ]; do
+    "$binary" -runs=$each -seed=$((i + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
+        -dict="$dictionary" -artifact_prefix="build/fuzz/findings/$target-" -print_final_stats=1 \
+        "$grown" "$stored" "$flat" >"build/fuzz/$target.$i.log" 2>&1 &
+    pids="$pids $!"
+    i=$((i + 1))
+done
+failed=0
+for pid in $pids; do wait "$pid" || failed=1; done
+sed -n 's/^stat::number_of_executed_units: */runs: /p; s/^stat::average_exec_per_sec: */runs per second: /p' \
+    build/fuzz/"$target".*.log
+if [ $failed = 1 ]; then
+    grep -hE 'ERROR: |SUMMARY: |Assertion|Test unit written' build/fuzz/"$target".*.log || true
+    echo "$target: findings in build/fuzz/findings, log in build/fuzz/$target.*.log"
+    exit 1
+fi
+echo "$target: $((each * jobs)) runs, no finding"
