@@ -1,6 +1,14 @@
 #!/usr/bin/env python3
 """Runs every end-to-end case: run.py [-j N] [--morc PATH] [-k REGEX] [--log FILE]"""
-import cases_tools  # noqa: F401 (importing registers the cases)
+# Importing a module registers its cases; the long ones first, so that the last to end are short.
+import cases_accuracy  # noqa: F401
+import cases_crash  # noqa: F401
+import cases_roundtrip  # noqa: F401
+import cases_models  # noqa: F401
+import cases_cli  # noqa: F401
+import cases_hostile  # noqa: F401
+import cases_tiny  # noqa: F401
+import cases_tools  # noqa: F401
 import harness
 
 if __name__ == "__main__":

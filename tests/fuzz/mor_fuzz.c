@@ -17,7 +17,7 @@ static void render(Session *s)
     Buf text = buf_on(s->arena);
     diags_render(&s->diags, &text, true);
     for (size_t i = 0; i < s->diags.all.len; i++) {
-        diag_json(s->diags.all.data[i], &text);
+        diag_json(s->diags.all.at[i], &text);
     }
 }
 

@@ -28,7 +28,7 @@ static uint8_t *assemble(Session *s, const Layout *layout, const uint8_t *const 
     uint64_t covered = 0;
     uint8_t *out = arena_alloc(s->arena, (size_t)layout->size[0] + 1);
     for (size_t i = 0; i < layout->pieces.len; i++) {
-        const Piece *p = &layout->pieces.data[i];
+        const Piece *p = &layout->pieces.at[i];
         assert(p->file == 0 && p->offset == covered && p->offset + p->size <= layout->size[0]);
         const uint8_t *from = p->kind == PIECE_MEMORY ? p->bytes
                               : p->kind == PIECE_INPUT ? p->input->data + p->input_offset
@@ -45,7 +45,7 @@ static uint8_t *assemble(Session *s, const Layout *layout, const uint8_t *const 
 static void edit(Model *m, Str name)
 {
     for (size_t i = 0; i < m->main->nodes.len && i < NODES_EDITED; i++) {
-        Node *node = m->main->nodes.data[i];
+        Node *node = m->main->nodes.at[i];
         if (node->input_count > 0 && node->inputs[0]) {
             edit_node_input(node, 0, node->inputs[0]->name);
         }
