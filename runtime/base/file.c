@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 static Input *mappings;                       /* under list_lock */
 static atomic_flag list_lock = ATOMIC_FLAG_INIT; /* held without touching any mapping */
 static struct sigaction older_action;
-static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
 
 static void lock_list(void) {
     while (atomic_flag_test_and_set_explicit(&list_lock, memory_order_acquire)) {
@@ -59,17 +57,21 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
     }
 }
 
+/* Asked for at each mapping: who embeds morc may have put in a handler of their own meanwhile. */
 static void install_guard(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_sigaction = on_bus_error;
-    action.sa_flags = SA_SIGINFO | SA_RESTART;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &older_action);
+    struct sigaction now, ours;
+    if (sigaction(SIGBUS, NULL, &now) == 0 && now.sa_sigaction != on_bus_error) {
+        memset(&ours, 0, sizeof ours);
+        ours.sa_sigaction = on_bus_error;
+        ours.sa_flags = SA_SIGINFO | SA_RESTART;
+        sigemptyset(&ours.sa_mask);
+        older_action = now;
+        sigaction(SIGBUS, &ours, NULL);
+    }
 }
 
 static void guard_mapping(Input *in) {
-    pthread_once(&guard_once, install_guard);
+    install_guard();
     lock_list();
     in->next = mappings;
     mappings = in;

@@ -1,6 +1,5 @@
 /* Lookup and description of what a recipe may say. Tables are const; nothing is kept. */
 #include "runtime/base/schema.h"
-#include <string.h>
 
 const Schema *vocabulary_find(const Vocabulary *v, SchemaKind kind, Str name) {
     for (const Schema *const *row = v->rows; *row; row++) {
@@ -88,35 +87,34 @@ static Str param_type(Arena *arena, const Param *p) {
     return buf_view(&b);
 }
 
-static void pad(Buf *out, size_t from, size_t width) {
-    size_t used = out->len - from;
-    buf_repeat(out, ' ', used < width ? width - used : 0);
+static Str param_value(Arena *arena, const Param *p) {
+    return p->initial ? str_format(arena, "= %s", p->initial)
+                      : str_from(p->required ? "required" : "");
+}
+
+static void column(Buf *out, Str text, size_t width) {
+    buf_str(out, text);
+    buf_repeat(out, ' ', text.len < width ? width - text.len : 0);
+}
+
+static size_t wider(size_t width, Str text) {
+    return text.len > width ? text.len : width;
 }
 
 void schema_describe(const Schema *schema, Buf *out) {
     size_t name_width = 0, type_width = 0, value_width = 0;
     for (const Param *p = schema->params; p && p->name; p++) {
-        size_t name = strlen(p->name), type = param_type(out->arena, p).len;
-        size_t value = p->initial ? strlen(p->initial) : 0;
-        name_width = name > name_width ? name : name_width;
-        type_width = type > type_width ? type : type_width;
-        value_width = value > value_width ? value : value_width;
+        name_width = wider(name_width, str_from(p->name));
+        type_width = wider(type_width, param_type(out->arena, p));
+        value_width = wider(value_width, param_value(out->arena, p));
     }
     for (const Param *p = schema->params; p && p->name; p++) {
         if (p != schema->params) {
             buf_char(out, '\n');
         }
-        size_t row = out->len;
-        buf_printf(out, "%s", p->name);
-        pad(out, row, name_width + 2);
-        buf_str(out, param_type(out->arena, p));
-        pad(out, row, name_width + 2 + type_width);
-        if (p->initial) {
-            buf_printf(out, " = %s", p->initial);
-        } else if (p->required) {
-            buf_printf(out, "   (required)");
-        }
-        pad(out, row, name_width + 2 + type_width + 3 + value_width + 4);
+        column(out, str_from(p->name), name_width + 2);
+        column(out, param_type(out->arena, p), type_width + 1);
+        column(out, param_value(out->arena, p), value_width + 4);
         buf_printf(out, "%s%s", p->doc ? p->doc : "", p->later ? " (not in this build)" : "");
     }
 }
