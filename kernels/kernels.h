@@ -26,8 +26,9 @@ typedef struct Format {
     bool asymmetric;       /* unsigned integer with a zero point */
     int onnx_type;         /* TensorProto.DataType of the codes */
     int onnx_opset;        /* first opset whose DequantizeLinear takes it */
-    uint32_t (*encode)(float);   /* nearest even, saturating; NaN is the caller's error */
+    uint32_t (*encode)(float);   /* nearest even, saturating; NaN gives some code */
     float (*decode)(uint32_t);   /* of a code without zero point */
+    bool scale_only;             /* holds scales (e8m0, rounds up), never weights */
 } Format;
 
 extern const Format formats[];

@@ -1,0 +1,75 @@
+/* The common subset of C11 and CUDA C++ in which formats, scale rules and kernel bodies are written,
+ * so that one text is compiled by the host compiler and by NVRTC and gives the same bits.
+ * In it: the integer types below, float, k_* functions, and single IEEE operations (+ - * / sqrt).
+ * Not in it: libm, fma, double, `long`, designated initializers, implicit casts. Little endian.
+ * Rules and how to add a format: kernels/README.md. */
+#ifndef KERNELS_DIALECT_H
+#define KERNELS_DIALECT_H
+
+/* Each format header ends in a FORMAT(...) row; it means nothing until formats.list is re-read. */
+#ifndef FORMAT
+#define FORMAT(name, doc)
+#endif
+
+#ifdef __CUDACC_RTC__
+typedef signed char int8_t;
+typedef unsigned char uint8_t;
+typedef short int16_t;
+typedef unsigned short uint16_t;
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long long int64_t;
+typedef unsigned long long uint64_t;
+#define K_FN static __device__ __forceinline__
+K_FN uint32_t k_bits(float x)
+{
+    return __float_as_uint(x);
+}
+K_FN float k_float(uint32_t u)
+{
+    return __uint_as_float(u);
+}
+#else
+#include <stdint.h>
+#include <string.h>
+#define K_FN static inline __attribute__((always_inline, unused))
+K_FN uint32_t k_bits(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+K_FN float k_float(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+#endif
+
+K_FN uint32_t k_magnitude(float x)
+{
+    return k_bits(x) & 0x7fffffffu; /* orders like |x|; 0x7f800000 and above is not finite */
+}
+K_FN float k_abs(float x)
+{
+    return k_float(k_magnitude(x));
+}
+/* A NaN in x comes out as b, so both are safe ends for what follows. */
+K_FN float k_min(float x, float b)
+{
+    return x < b ? x : b;
+}
+K_FN float k_max(float x, float b)
+{
+    return x > b ? x : b;
+}
+/* 1.5 * 2^23: in its binade the step is 1, so adding it rounds to the nearest integer, ties to even,
+ * and leaves that integer, in two's complement, in the low bits of the sum. */
+#define K_ROUND 12582912.0f
+/* Nearest integer, ties to even, for |x| <= 2^22; beyond, something at least as far out. */
+K_FN float k_rint(float x)
+{
+    return (x + K_ROUND) - K_ROUND;
+}
+#endif
