@@ -18,7 +18,8 @@ FOLDER = ROOT / "build" / "models" / "pylm-7m"
 
 def row(name, path, seconds, goal=""):
     value, _ = perplexity(path, FOLDER / "eval.npz")
-    print(f"{name:32}{value:11.4f}{seconds:9.2f}{path.stat().st_size / 1e6:9.1f}   {goal}", flush=True)
+    size = sum(p.stat().st_size for p in path.parent.glob(path.name + "*"))  # with its data file
+    print(f"{name:32}{value:11.4f}{seconds:9.2f}{size / 1e6:9.1f}   {goal}", flush=True)
 
 
 def main():

@@ -13,7 +13,7 @@ grown=build/fuzz/corpus/$target
 mkdir -p "$grown" "$stored" build/fuzz/findings
 case $target in
     mor) seeds='recipes stdlib tests/golden'; dictionary=tests/fuzz/mor.dict ;;
-    onnx) seeds='build/models/tiny build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
+    onnx) seeds='build/models/seeds build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
 esac
 # Seeds lie in directories of several depths; libFuzzer wants flat ones of small files.
 flat=build/fuzz/seeds/$target

@@ -4,7 +4,8 @@
 DIRECTORY/tiny/NAME.onnx are valid models, one peculiarity each: every place and type in which a
 weight can be stored, every layout of the operators that morc quantizes. DIRECTORY/hostile/NAME.onnx
 are damaged or malicious, one lie each; they must be refused or, where NAME starts with `any_`, may
-also be accepted, but quickly and in little memory. All bytes are the same on every run.
+also be accepted, but quickly and in little memory. DIRECTORY/seeds holds the tiny models with their
+weights cut to two elements, for the fuzzer. All bytes are the same on every run.
 """
 import pathlib
 import struct
@@ -576,6 +577,32 @@ def any_undefined_input(_):
                  [("x", ["b", 64])], [("y", ["b", 48])], [tensor("w", values(64, 48))])
 
 
+# ---- seeds for the fuzzer
+
+
+def tensors_of(graph):
+    yield from getattr(graph, "initializer", ())
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            for body in [attribute.g] if attribute.HasField("g") else []:
+                yield from tensors_of(body)
+
+
+def seed(made):
+    """A model with every tensor cut to its first two elements; None when it is not a message."""
+    if isinstance(made, bytes):
+        return None
+    for graph in [made.graph, *made.functions]:
+        for item in tensors_of(graph):
+            array = None if item.data_type in (T.STRING, T.COMPLEX64) or item.external_data else (
+                numpy_helper.to_array(item).ravel()[:2])
+            if array is not None and array.size == 2:
+                item.CopyFrom(tensor(item.name, array))
+    return made.SerializeToString(deterministic=True)
+
+
 def main(directory):
     for kind, table in (("tiny", TINY), ("hostile", HOSTILE)):
         below = pathlib.Path(directory) / kind
@@ -584,6 +611,10 @@ def main(directory):
             made = make(below)
             data = made if isinstance(made, bytes) else made.SerializeToString(deterministic=True)
             (below / f"{name}.onnx").write_bytes(data)
+            if kind == "tiny" and (small := seed(made)):
+                seeds = below.with_name("seeds")
+                seeds.mkdir(exist_ok=True)
+                (seeds / f"{name}.onnx").write_bytes(small)
     print(f"{len(TINY)} tiny and {len(HOSTILE)} hostile models in {directory}", file=sys.stderr)
 
 
