@@ -27,6 +27,7 @@ run_case() {
     (
         FILE=$1
         export FILE
+        # shellcheck disable=SC2317 # called by the command
         morc() { "$morc" "$@"; }
         set +eu
         eval "$2" </dev/null
