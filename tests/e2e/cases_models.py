@@ -3,10 +3,13 @@ near the original, and holds exactly the codes and scales of the oracle."""
 import functools
 
 import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
 
+import oracle
 import recipes
 import running
-from harness import MODELS, add_case
+from harness import MODELS, add_case, case
 from weights import weights
 
 # least cosine of any output against the float model, on seeded inputs; pruning is only checked to
@@ -34,22 +37,21 @@ for _path in running.real_models():
                      functools.partial(matrix_case, _path, _name, _pruned))
 
 
+BLOCKED = {"nvfp4": ("e2m1", 16, "e4m3"), "mxfp4": ("e2m1", 32, "e8m0"), "mxfp8": ("e4m3", 32, "e8m0")}
+
+
 def reference_case(name, opset, box):
     """nvfp4, mxfp4, mxfp8: ONNX's own evaluator gives what it gives for the decoded weights."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
     path = MODELS / "pylm-1m" / "model.onnx"
     out = box.compress(recipes.rule("linear", f"quantize(weight = {name})"), path)
     running.check(out)
     made = onnx.load(out)
     assert made.opset_import[0].version >= opset, made.opset_import
-    spec = {"nvfp4": ("e2m1", 16, "e4m3"), "mxfp4": ("e2m1", 32, "e8m0"), "mxfp8": ("e4m3", 32, "e8m0")}[name]
-    element, block, scale = spec
+    element, block, scale = BLOCKED[name]
     plain = onnx.load(path)
     initializers = {t.name: t for t in plain.graph.initializer}
     names = [n.input[1] for n in plain.graph.node if n.op_type == "MatMul" and n.input[1] in initializers]
     for old, new, key in zip(weights(path), weights(made), names, strict=True):
-        import oracle
         expected = oracle.Spec(element, "block", old.reduce_axis, block, scale)
         recipes.assert_encoded(new, old.value, expected)
         decoded = oracle.encode(old.value, expected).decoded
@@ -61,3 +63,22 @@ def reference_case(name, opset, box):
 
 for _name, _opset in (("nvfp4", 23), ("mxfp4", 24), ("mxfp8", 24)):
     add_case(f"models/reference {_name}", functools.partial(reference_case, _name, _opset))
+
+
+@case("models/searched scales are the best of the grid")
+def searched(box):
+    path = MODELS / "pylm-1m" / "model.onnx"
+    text = recipes.rule("linear", "quantize(weight = int4 per block(32), method = mse)")
+    for old, new in zip(weights(path), weights(box.compress(text, path)), strict=True):
+        spec = oracle.Spec("int4", "block", old.reduce_axis, 32)
+        groups = oracle.granules(old.value, spec)
+        losses, scales = oracle.candidate_losses(
+            groups, np.abs(groups).max(axis=2, keepdims=True), spec, np.float32)
+        chosen = (scales == new.scales.reshape(scales.shape[1:])).argmax(axis=0)[None]
+        assert (np.take_along_axis(scales, chosen, axis=0) == new.scales.reshape(scales.shape[1:])).all()
+        # sums in another order may swap candidates that are as good
+        loss = np.take_along_axis(losses, chosen, axis=0)
+        assert (loss <= losses.min(axis=0) * (1 + 1e-6)).all(), "a better scale was passed over"
+        divisor = oracle.ungroup(np.broadcast_to(new.scales.reshape(scales.shape[1:]), groups.shape),
+                                 old.value.shape, spec)
+        recipes.equal_bits(new.codes, oracle.to_codes(old.value / divisor, "int4"), old.name)

@@ -83,11 +83,11 @@ def store(scale, dtype):
     return np.where(scale == 0, dtype(1), stored).astype(dtype)
 
 
-def power_of_two_up(x):
-    """The least power of two that is not below x, kept in the range of e8m0."""
+def exponent_up(x):
+    """The exponent of the least power of two not below x, kept to normal floats."""
     mantissa, exponent = np.frexp(x)
     exponent = np.where(mantissa == 0.5, exponent - 1, exponent)
-    return np.clip(exponent, -127, 127)
+    return np.clip(exponent, -126, 127)
 
 
 def to_codes(ratio, element):
@@ -108,7 +108,7 @@ def encode(w, spec):
     if spec.scale == "e4m3":
         scales, divisor, over = two_level(amax, spec)
     elif spec.scale == "e8m0":
-        exponent = power_of_two_up(amax / F32(ELEMENTS[spec.element][1]))
+        exponent = exponent_up(amax / F32(ELEMENTS[spec.element][1]))
         scales = np.where(amax == 0, 1, np.ldexp(F32(1), exponent)).astype(ml_dtypes.float8_e8m0fnu)
         divisor = scales.astype(F32)
     else:
