@@ -2,8 +2,9 @@
 
 `weights(path)` lists, in graph order through all subgraphs and functions, the constant operand of
 every MatMul, Gemm, Conv and ConvTranspose: its value as a reader decodes it and, when it lies behind
-DequantizeLinear, the codes and scales. Two models that differ by quantization only give lists of
-the same length, entry by entry the same layer.
+DequantizeLinear, the codes and scales. Axes and values are those of the tensor as it is stored: a
+Transpose, Cast or Identity on the way to the operator is seen through. Two models that differ by
+quantization only give lists of the same length, entry by entry the same layer.
 """
 import dataclasses
 
@@ -12,6 +13,7 @@ import onnx
 from onnx import numpy_helper
 
 OPERATORS = {"MatMul", "Gemm", "Conv", "ConvTranspose"}
+BETWEEN = {"DequantizeLinear", "Cast", "Transpose", "Identity"}
 F32 = np.float32
 
 
@@ -28,16 +30,12 @@ class Weight:
     over: np.ndarray | None = None
     axis: int = 0
     block: int = 0
-
-
-def load(path):
-    model = onnx.load(path)  # with its external data
-    return model
+    stored_axis: tuple = ()      # of each axis that the operator sees
 
 
 def weights(model):
     if not isinstance(model, onnx.ModelProto):
-        model = load(model)
+        model = onnx.load(model)  # with its external data
     found = []
     walk(model.graph, {}, found)
     for function in model.functions:
@@ -52,7 +50,7 @@ def walk(graph, outer, found):
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             known[node.output[0]] = node.attribute[0].t
-        elif node.op_type in ("DequantizeLinear", "Cast") and node.input[0] in known:
+        elif node.op_type in BETWEEN and node.input[0] in known:
             known[node.output[0]] = (node, known.copy())
         for attribute in node.attribute:
             for body in [attribute.g] if attribute.HasField("g") else list(attribute.graphs):
@@ -67,7 +65,8 @@ def operand(node, known):
         if len(node.input) > slot and node.input[slot] in known:
             held = describe(known[node.input[slot]])
             held.op, held.name = node.op_type, node.name
-            held.reduce_axis, held.channel_axis = axes(node, slot, held.value.ndim)
+            seen = axes(node, slot, held.value.ndim)
+            held.reduce_axis, held.channel_axis = [held.stored_axis[a] if held.stored_axis else a for a in seen]
             return [held]
     return []
 
@@ -90,9 +89,11 @@ def describe(thing):
         return Weight("", "", 0, 0, numpy_helper.to_array(thing))
     node, known = thing
     inner = describe(known[node.input[0]])
-    if node.op_type == "Cast":
-        target = next(a.i for a in node.attribute if a.name == "to")
-        inner.value = inner.value.astype(onnx.helper.tensor_dtype_to_np_dtype(target))
+    if node.op_type in ("Cast", "Identity"):
+        return inner
+    if node.op_type == "Transpose":
+        order = next((list(a.ints) for a in node.attribute), list(range(inner.value.ndim))[::-1])
+        inner.stored_axis = tuple(inner.stored_axis[a] if inner.stored_axis else a for a in order)
         return inner
     scales = describe(known[node.input[1]])
     attribute = {a.name: a.i for a in node.attribute}

@@ -290,6 +290,21 @@ def matmul_left(_):
 
 
 @tiny
+def matmul_transposed(_):
+    """As older exporters write a linear layer: the weight is [N, K] behind a Transpose."""
+    nodes = [h.make_node("Transpose", ["w"], ["t"], perm=[1, 0], name="/fc/Transpose"),
+             h.make_node("MatMul", ["x", "t"], ["y"], name="/fc/MatMul")]
+    return model(nodes, [("x", ["b", 64])], [("y", ["b", 48])], [tensor("w", values(48, 64))])
+
+
+@tiny
+def matmul_cast(_):
+    """Stored in float16, used in float32."""
+    nodes = [h.make_node("Cast", ["w"], ["c"], to=T.FLOAT), h.make_node("MatMul", ["x", "c"], ["y"], name="fc")]
+    return model(nodes, [("x", ["b", 64])], [("y", ["b", 48])], [tensor("w", values(64, 48).astype(np.float16))])
+
+
+@tiny
 def matmul_batched(_):
     node = h.make_node("MatMul", ["x", "w"], ["y"], name="experts")
     return model([node], [("x", [3, "b", 64])], [("y", [3, "b", 48])], [tensor("w", values(3, 64, 48))])
