@@ -1,0 +1,472 @@
+/* See args.h. One table of flags and one of verbs drive parsing, help and suggestions. */
+#include "compiler/args.h"
+#include <errno.h>
+#include <stdlib.h>
+#include "runtime/base/limits.h"
+#include "runtime/base/sanitize.h"
+#include "runtime/base/schema.h"
+
+#define ON(verb) (1u << (verb))
+#define RECIPES (ON(VERB_RUN) | ON(VERB_PLAN) | ON(VERB_CHECK) | ON(VERB_EXPLAIN))
+#define MODELS (ON(VERB_RUN) | ON(VERB_PLAN) | ON(VERB_EXPLAIN) | ON(VERB_INSPECT))
+#define ANY 0xffffffffu
+
+typedef struct VerbRow {
+    const char *name;
+    Verb verb;
+    int least, most;       /* positional arguments; most < 0: any number */
+    const char *usage, *doc;
+} VerbRow;
+
+/* `run` has no name: a first argument that ends in .mor, is "-" or holds a '/' is a recipe. */
+static const VerbRow verbs[] = {
+    {"", VERB_RUN, 1, 2, "RECIPE MODEL [-o OUT]", "compress a model"},
+    {"check", VERB_CHECK, 1, -1, "RECIPE...", "syntax, names, types; no model, no GPU"},
+    {"plan", VERB_PLAN, 1, 2, "RECIPE MODEL", "what would happen, per layer; no GPU, no data"},
+    {"explain", VERB_EXPLAIN, 1, 3, "CODE | RECIPE MODEL LAYER",
+     "the long form of a diagnostic, or why a layer gets what it gets"},
+    {"inspect", VERB_INSPECT, 1, 2, "MODEL [SELECTOR]", "layers, shapes, formats, receipts"},
+    {"fmt", VERB_FMT, 1, -1, "[--check | --diff] FILE...", "one canonical style; `-` is stdin"},
+    {"opt", VERB_OPT, 1, 1, "--pass NAME FILE.ir", "run one pass on IR text (for developers)"},
+    {"help", VERB_HELP, 0, 1, "[VERB]", "this page"},
+};
+
+/* In the language's design, not in this build. */
+static const char *const verbs_later[] = {"diff",   "bench", "restore", "repl", "lock",
+                                          "verify", "vendor", "doctor", "lsp",  "import", "data",
+                                          "stats",  NULL};
+
+typedef enum FlagKind {
+    FLAG_BOOL, FLAG_TEXT, FLAG_PARAM, FLAG_COUNT, FLAG_SIZE, FLAG_INLINE, FLAG_LATER
+} FlagKind;
+
+typedef struct Flag {
+    char brief;
+    const char *name, *value;
+    FlagKind kind;
+    size_t field;      /* offset in Args */
+    unsigned verbs;    /* that take it */
+    const char *doc;
+} Flag;
+
+#define FIELD(name) offsetof(Args, name)
+static const Flag flags[] = {
+    {'o', "output", "FILE", FLAG_TEXT, FIELD(output), ON(VERB_RUN), "where the result goes (default: STEM.mor.onnx here)"},
+    {'e', "recipe", "TEXT", FLAG_INLINE, 0, RECIPES, "a recipe on the command line"},
+    {'p', "param", "NAME=EXPR", FLAG_PARAM, 0, RECIPES, "set a parameter of the recipe; repeatable"},
+    {0, "params", "FILE", FLAG_TEXT, FIELD(params_file), RECIPES, "parameters from a file of `let NAME = EXPR` lines"},
+    {0, "target", "SM", FLAG_TEXT, FIELD(target), RECIPES, "GPU that will run the model: sm_90"},
+    {'n', "dry-run", NULL, FLAG_BOOL, FIELD(dry_run), ON(VERB_RUN), "same as `plan`"},
+    {'f', "force", NULL, FLAG_BOOL, FIELD(force), ON(VERB_RUN), "replace the output if it exists"},
+    {0, "keep-going", NULL, FLAG_BOOL, FIELD(keep_going), ON(VERB_RUN), "write the output although an `expect` failed"},
+    {0, "deny", "warnings", FLAG_TEXT, FIELD(color), RECIPES, "treat warnings as errors"},
+    {'d', "dump", "NAME", FLAG_TEXT, FIELD(dump), RECIPES, "print one stage and stop; `-d list` names them"},
+    {0, "device", "auto|host", FLAG_TEXT, FIELD(device), ON(VERB_RUN), "what runs the kernels"},
+    {0, "threads", "N", FLAG_COUNT, FIELD(threads), ON(VERB_RUN), "worker threads (default: one a processor)"},
+    {0, "memory", "SIZE", FLAG_SIZE, FIELD(memory), ON(VERB_RUN), "cap on tensors in flight: 64MiB"},
+    {0, "check", NULL, FLAG_BOOL, FIELD(fmt_check), ON(VERB_FMT), "change nothing; exit 1 if a file would change"},
+    {0, "diff", NULL, FLAG_BOOL, FIELD(fmt_diff), ON(VERB_FMT), "change nothing; print what would change"},
+    {0, "fix", NULL, FLAG_BOOL, FIELD(fix), ON(VERB_CHECK), "apply the fixes that are safe"},
+    {0, "pass", "NAME", FLAG_TEXT, FIELD(pass), ON(VERB_OPT), "the pass to run"},
+    {0, "json", NULL, FLAG_BOOL, FIELD(json), ANY, "one JSON object a line on stdout"},
+    {'q', "quiet", NULL, FLAG_BOOL, FIELD(quiet), ANY, "errors only"},
+    {'v', "verbose", NULL, FLAG_BOOL, FIELD(verbose), ANY, "every layer, times"},
+    {0, "color", "auto|always|never", FLAG_TEXT, FIELD(color), ANY, "colours of messages"},
+    {0, "no-input", NULL, FLAG_BOOL, 0, ANY, "never ask (morc never does)"},
+    {0, "data", "NAME=PATH", FLAG_LATER, 0, ANY, "rebind a recipe's data"},
+    {0, "report", "FILE", FLAG_LATER, 0, ANY, "write a report"},
+    {0, "stats", "FILE", FLAG_LATER, 0, ANY, "keep calibration statistics"},
+    {0, "seed", "N", FLAG_LATER, 0, ANY, "seed of random numbers"},
+    {0, "cache-dir", "DIR", FLAG_LATER, 0, ANY, "where compiled kernels are kept"},
+    {'h', "help", NULL, FLAG_BOOL, 0, ANY, "help, also after a verb"},
+    {0, "version", NULL, FLAG_BOOL, 0, ANY, "version"},
+    {0, "limits", NULL, FLAG_BOOL, 0, ANY, "limits on outside input"},
+};
+enum { FLAG_ROWS = sizeof flags / sizeof *flags, VERB_ROWS = sizeof verbs / sizeof *verbs };
+
+typedef struct Parser {
+    Session *s;
+    Args *args;
+    const Source *line;       /* the whole command line as a pseudo-source */
+    uint32_t *offsets;        /* of each argv in it */
+    int argc;
+    char **argv;
+    bool *used;               /* flags seen */
+    int *used_at;
+    bool help, version, limits;
+} Parser;
+
+static Span argument_span(const Parser *p, int i)
+{
+    return (Span){p->line, p->offsets[i], (uint32_t)strlen(p->argv[i])};
+}
+
+static const Source *join_line(Session *s, int argc, char **argv, uint32_t *offsets)
+{
+    Buf b = buf_on(s->arena);
+    for (int i = 0; i < argc; i++) {
+        Str word = str_from(i == 0 ? "morc" : argv[i]);
+        offsets[i] = (uint32_t)b.len;
+        buf_str(&b, word);
+        if (i + 1 < argc) {
+            buf_char(&b, ' ');
+        }
+    }
+    return source_make(s->arena, STR("command line"), buf_view(&b), false);
+}
+
+static bool unknown_flag(Parser *p, int i, Str name)
+{
+    Str names[FLAG_ROWS];
+    for (int f = 0; f < FLAG_ROWS; f++) {
+        names[f] = str_from(flags[f].name);
+    }
+    Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "there is no flag `%s`",
+                         str_safe_c(p->s->arena, str_from(p->argv[i])));
+    Str near = nearest_of(name, names, FLAG_ROWS);
+    if (near.len) {
+        diag_label(d, "did you mean `--%.*s`?", STR_ARG(near));
+    }
+    diag_help(d, "morc --help lists the flags");
+    return false;
+}
+
+static bool bad_value(Parser *p, int i, const Flag *flag, const char *expected)
+{
+    Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`--%s` takes %s", flag->name, expected);
+    diag_label(d, "not %s", expected);
+    return false;
+}
+
+static bool parse_count(Str text, int *out)
+{
+    char buffer[16];
+    if (text.len == 0 || text.len >= sizeof buffer) {
+        return false;
+    }
+    memcpy(buffer, text.data, text.len);
+    buffer[text.len] = 0;
+    char *end = NULL;
+    errno = 0;
+    long n = strtol(buffer, &end, 10);
+    if (errno || *end || n < 1 || n > LIMIT_THREADS) {
+        return false;
+    }
+    *out = (int)n;
+    return true;
+}
+
+/* 300MiB, 2GiB, 64KiB or plain bytes */
+static bool parse_size(Str text, uint64_t *out)
+{
+    uint64_t n = 0, unit = 1;
+    size_t i = 0;
+    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') {
+        if (__builtin_mul_overflow(n, 10u, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(text.data[i] - '0'), &n)) {
+            return false;
+        }
+        i++;
+    }
+    Str suffix = str_slice(text, i, text.len);
+    if (str_is(suffix, "KiB")) {
+        unit = 1u << 10;
+    } else if (str_is(suffix, "MiB")) {
+        unit = 1u << 20;
+    } else if (str_is(suffix, "GiB")) {
+        unit = 1u << 30;
+    } else if (suffix.len) {
+        return false;
+    }
+    return i > 0 && n > 0 && !__builtin_mul_overflow(n, unit, out);
+}
+
+static bool take_param(Parser *p, int i, Str text)
+{
+    int64_t eq = str_find(text, '=');
+    if (eq <= 0) {
+        Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`-p` takes NAME=EXPR");
+        diag_label(d, "no `=` with a name before it");
+        return false;
+    }
+    ParamFlag param = {str_slice(text, 0, (size_t)eq), str_slice(text, (size_t)eq + 1, text.len)};
+    vec_push(p->s->arena, &p->args->params, param);
+    return true;
+}
+
+static bool set_flag(Parser *p, int i, const Flag *flag, Str value)
+{
+    char *base = (char *)p->args;
+    switch (flag->kind) {
+    case FLAG_BOOL:
+        if (flag->field) {
+            *(bool *)(base + flag->field) = true;
+        } else if (flag->brief == 'h') {
+            p->help = true;
+        } else if (str_is(str_from(flag->name), "version")) {
+            p->version = true;
+        } else if (str_is(str_from(flag->name), "limits")) {
+            p->limits = true;
+        }
+        return true;
+    case FLAG_TEXT:
+        if (str_is(str_from(flag->name), "deny")) {
+            p->args->deny_warnings = true;
+            return str_is(value, "warnings") || bad_value(p, i, flag, "`warnings`");
+        }
+        *(Str *)(base + flag->field) = value;
+        return true;
+    case FLAG_PARAM:
+        return take_param(p, i, value);
+    case FLAG_INLINE:
+        p->args->inline_recipe = value;
+        p->args->has_inline = true;
+        return true;
+    case FLAG_COUNT:
+        return parse_count(value, (int *)(base + flag->field)) ||
+               bad_value(p, i, flag, "a number from 1 to 256");
+    case FLAG_SIZE:
+        return parse_size(value, (uint64_t *)(base + flag->field)) ||
+               bad_value(p, i, flag, "a size such as 300MiB");
+    case FLAG_LATER:
+        break;
+    }
+    Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`--%s` is not in this build", flag->name);
+    diag_label(d, "part of the language, not built yet");
+    return false;
+}
+
+static const Flag *find_flag(Str word, bool brief)
+{
+    for (int f = 0; f < FLAG_ROWS; f++) {
+        if (brief ? flags[f].brief && word.data[0] == flags[f].brief
+                  : str_is(word, flags[f].name)) {
+            return &flags[f];
+        }
+    }
+    return NULL;
+}
+
+/* One argument that begins with '-'. *i moves on when its value is the next word. */
+static bool take_flag(Parser *p, int *i)
+{
+    int at = *i;
+    Str word = str_from(p->argv[at]);
+    bool brief = word.data[1] != '-';
+    Str name = str_slice(word, brief ? 1 : 2, word.len), value = {0};
+    bool attached = false;
+    int64_t eq = brief ? -1 : str_find(name, '=');
+    if (eq >= 0) {
+        value = str_slice(name, (size_t)eq + 1, name.len);
+        name = str_slice(name, 0, (size_t)eq);
+        attached = true;
+    } else if (brief && name.len > 1) {
+        value = str_slice(name, 1, name.len);
+        name = str_slice(name, 0, 1);
+        attached = true;
+    }
+    const Flag *flag = name.len ? find_flag(name, brief) : NULL;
+    if (!flag || (flag->value == NULL && attached)) {
+        return unknown_flag(p, at, name);
+    }
+    if (flag->value && !attached) {
+        if (at + 1 >= p->argc) {
+            return bad_value(p, at, flag, flag->value);
+        }
+        value = str_from(p->argv[++*i]);
+    }
+    long row = flag - flags;
+    if (p->used[row] && flag->value && flag->kind != FLAG_PARAM) {
+        Diag *d = diag_error(p->s, "E1110", argument_span(p, at), "`--%s` is given twice", flag->name);
+        diag_span(d, argument_span(p, p->used_at[row]), "first here");
+        return false;
+    }
+    p->used[row] = true;
+    p->used_at[row] = at;
+    return set_flag(p, *i, flag, value);
+}
+
+static bool is_recipe_word(Str word)
+{
+    return str_is(word, "-") || str_ends(word, STR(".mor")) || str_find(word, '/') >= 0;
+}
+
+static bool unknown_verb(Parser *p, int i)
+{
+    Str word = str_from(p->argv[i]);
+    for (int v = 0; verbs_later[v]; v++) {
+        if (str_is(word, verbs_later[v])) {
+            Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`morc %s` is not in this build",
+                                 verbs_later[v]);
+            diag_label(d, "part of the language, not built yet");
+            return false;
+        }
+    }
+    Str names[VERB_ROWS];
+    for (int v = 0; v < VERB_ROWS; v++) {
+        names[v] = str_from(verbs[v].name);
+    }
+    Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`%s` is neither a verb nor a recipe",
+                         str_safe_c(p->s->arena, word));
+    Str near = nearest_of(word, names + 1, VERB_ROWS - 1);
+    if (near.len) {
+        diag_label(d, "did you mean `%.*s`?", STR_ARG(near));
+    }
+    diag_help(d, "a recipe ends in .mor, is `-` (stdin) or holds a `/`: ./%s",
+              str_safe_c(p->s->arena, word));
+    return false;
+}
+
+static bool choose_verb(Parser *p, int first)
+{
+    p->args->verb = p->args->dry_run ? VERB_PLAN : VERB_RUN;
+    if (first == 0) {
+        return true;
+    }
+    Str word = str_from(p->argv[first]);
+    for (int v = 1; v < VERB_ROWS; v++) {
+        if (str_is(word, verbs[v].name)) {
+            p->args->verb = verbs[v].verb;
+            memmove(p->args->files.at, p->args->files.at + 1,
+                    --p->args->files.len * sizeof(Str));
+            return true;
+        }
+    }
+    return p->args->has_inline || is_recipe_word(word) || unknown_verb(p, first);
+}
+
+static const VerbRow *verb_row(Verb verb)
+{
+    for (int v = 0; v < VERB_ROWS; v++) {
+        if (verbs[v].verb == verb) {
+            return &verbs[v];
+        }
+    }
+    return &verbs[0];
+}
+
+static bool check_counts(Parser *p)
+{
+    const VerbRow *row = verb_row(p->args->verb);
+    int n = (int)p->args->files.len + (p->args->has_inline ? 1 : 0);
+    int least = row->least;
+    if ((p->args->verb == VERB_RUN || p->args->verb == VERB_PLAN) && p->args->dump.len == 0) {
+        least = 2;
+    }
+    if (n >= least && (row->most < 0 || n <= row->most)) {
+        return true;
+    }
+    Span end = {p->line, (uint32_t)p->line->text.len, 1};
+    Diag *d = diag_error(p->s, "E1110", n < least ? end : argument_span(p, p->argc - 1),
+                         n < least ? "something is missing on the command line"
+                                   : "too many arguments");
+    diag_help(d, "usage: morc %s%s%s", row->name, *row->name ? " " : "", row->usage);
+    return false;
+}
+
+static bool check_flags_of_verb(Parser *p)
+{
+    unsigned verb = ON(p->args->verb) | (p->args->dry_run ? ON(VERB_RUN) : 0u);
+    for (int f = 0; f < FLAG_ROWS; f++) {
+        if (p->used[f] && !(flags[f].verbs & verb)) {
+            diag_error(p->s, "E1110", argument_span(p, p->used_at[f]),
+                       "`morc %s` does not take `--%s`", verb_row(p->args->verb)->name,
+                       flags[f].name);
+            return false;
+        }
+    }
+    Str device = p->args->device;
+    if (device.len && !str_is(device, "auto") && !str_is(device, "host")) {
+        bool cuda = str_starts(device, STR("cuda"));
+        Diag *d = diag_error(p->s, cuda ? "E1106" : "E1110", NO_SPAN,
+                             cuda ? "this build of morc has no CUDA device"
+                                  : "`--device` is auto or host");
+        if (cuda) {
+            diag_help(d, "--device host writes the same bytes");
+        }
+        return false;
+    }
+    Str color = p->args->color;
+    if (color.len && !str_is(color, "auto") && !str_is(color, "always") && !str_is(color, "never")) {
+        diag_error(p->s, "E1110", NO_SPAN, "`--color` is auto, always or never");
+        return false;
+    }
+    return true;
+}
+
+bool args_parse(Session *s, int argc, char **argv, Args *out)
+{
+    memset(out, 0, sizeof *out);
+    Parser p = {.s = s, .args = out, .argc = argc, .argv = argv};
+    p.offsets = arena_many(s->arena, uint32_t, (size_t)argc + 1);
+    p.used = arena_many(s->arena, bool, FLAG_ROWS);
+    p.used_at = arena_many(s->arena, int, FLAG_ROWS);
+    p.line = join_line(s, argc, argv, p.offsets);
+    out->line = p.line->text;
+    int first = 0;
+    bool plain = false;
+    for (int i = 1; i < argc; i++) {
+        Str word = str_from(argv[i]);
+        if (!plain && str_is(word, "--")) {
+            plain = true;
+        } else if (!plain && word.len > 1 && word.data[0] == '-') {
+            TRY(take_flag(&p, &i));
+        } else {
+            first = first ? first : i;
+            vec_push(s->arena, &out->files, word);
+        }
+    }
+    if (p.version || p.limits) {
+        out->verb = p.version ? VERB_VERSION : VERB_LIMITS;
+        return true;
+    }
+    if (argc <= 1) {
+        out->verb = VERB_HELP;
+        return true;
+    }
+    if (out->dump.len && str_is(out->dump, "list")) {
+        out->verb = VERB_DUMPS;
+        return true;
+    }
+    if (p.help && first == 0) {
+        out->verb = VERB_HELP;
+        return true;
+    }
+    TRY(choose_verb(&p, first));
+    if (p.help) {
+        out->verb = VERB_HELP;
+        return true;
+    }
+    return check_flags_of_verb(&p) && check_counts(&p);
+}
+
+void args_help(Verb verb, Buf *out)
+{
+    if (verb == VERB_HELP) {
+        buf_printf(out, "morc %s compresses neural networks as a recipe says.\n\n", MORC_VERSION);
+    }
+    for (int v = 0; v < VERB_ROWS; v++) {
+        if (verb == VERB_HELP || verbs[v].verb == verb) {
+            Buf usage = buf_on(out->arena);
+            buf_printf(&usage, "morc %s%s%s", verbs[v].name, *verbs[v].name ? " " : "", verbs[v].usage);
+            buf_printf(out, "  %-44s %s\n", usage.data, verbs[v].doc);
+        }
+    }
+    buf_printf(out, "\nFlags, anywhere on the line:\n");
+    for (int f = 0; f < FLAG_ROWS; f++) {
+        if (flags[f].kind == FLAG_LATER || !(verb == VERB_HELP || flags[f].verbs & ON(verb))) {
+            continue;
+        }
+        Buf left = buf_on(out->arena);
+        if (flags[f].brief) {
+            buf_printf(&left, "-%c, ", flags[f].brief);
+        } else {
+            buf_repeat(&left, ' ', 4);
+        }
+        buf_printf(&left, "--%s%s%s", flags[f].name, flags[f].value ? " " : "",
+                   flags[f].value ? flags[f].value : "");
+        buf_printf(out, "  %-32s %s\n", left.data, flags[f].doc);
+    }
+    buf_printf(out, "\nExit: 0 done, 1 recipe, 2 command line, 3 an expect failed, 4 this machine cannot,\n"
+                    "5 a file, 70 a bug in morc, 128+n a signal.\n");
+}

@@ -1,0 +1,33 @@
+/* The command line, parsed. Flags may stand anywhere; `--` ends them. Errors are E1110 (exit 2)
+ * with a suggestion; a flag that a verb does not take is an error too: nothing is ignored. */
+#ifndef COMPILER_ARGS_H
+#define COMPILER_ARGS_H
+#include "runtime/base/session.h"
+
+typedef enum Verb {
+    VERB_RUN, VERB_CHECK, VERB_PLAN, VERB_EXPLAIN, VERB_INSPECT, VERB_FMT, VERB_OPT,
+    VERB_HELP, VERB_VERSION, VERB_LIMITS, VERB_DUMPS
+} Verb;
+
+typedef struct ParamFlag {
+    Str name, expr;
+} ParamFlag;
+
+typedef struct Args {
+    Verb verb;
+    Vec(Str) files;        /* positional arguments after the verb */
+    Str inline_recipe;     /* -e TEXT */
+    bool has_inline;
+    Vec(ParamFlag) params; /* -p NAME=EXPR, in order */
+    Str params_file, output, target, device, dump, color, pass;
+    bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix;
+    bool dry_run;          /* -n: the run verb becomes plan */
+    int threads;           /* 0: as many as there are processors */
+    uint64_t memory;       /* 0: default */
+    Str line;              /* the command line as one text, for messages */
+} Args;
+
+bool args_parse(Session *s, int argc, char **argv, Args *out);
+void args_help(Verb verb, Buf *out); /* VERB_HELP: the whole page */
+
+#endif

@@ -1,0 +1,191 @@
+/* See console.h. */
+#include "compiler/console.h"
+#include <stdlib.h>
+#include <time.h>
+#include "runtime/base/limits.h"
+#include "runtime/base/sanitize.h"
+
+double clock_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void console_open(Console *c, Session *s, MorcEnv *env, const Args *args)
+{
+    memset(c, 0, sizeof *c);
+    c->s = s;
+    c->env = env;
+    c->json = args->json;
+    c->quiet = args->quiet;
+    c->verbose = args->verbose;
+    c->warnings_fail = args->deny_warnings;
+    const char *no_color = env->get("NO_COLOR"), *term = env->get("TERM");
+    bool dumb = term && str_is(STR("dumb"), term);
+    c->colour = env->err_terminal && !(no_color && *no_color) && !dumb;
+    if (args->color.len && !str_is(args->color, "auto")) {
+        c->colour = str_is(args->color, "always");
+    }
+    s->progress = console_progress;
+    s->progress_user = c;
+}
+
+/* The table of exit codes (docs/decisions, language.md 4.2) by the family of the code. */
+int exit_of_code(Str code)
+{
+    if (code.len != 5) {
+        return 1;
+    }
+    int n = atoi(code.data + 1);
+    if (n >= 900 && n < 1000) {
+        return 3;
+    }
+    if (n == 1103 || (n >= 1110 && n < 1120)) {
+        return 2;
+    }
+    if (n == 1105 || n == 1106) {
+        return 4;
+    }
+    return n >= 1000 ? 5 : 1;
+}
+
+void console_flush(Console *c)
+{
+    Diags *diags = &c->s->diags;
+    if (diags->all.len == 0) {
+        return;
+    }
+    console_progress_end(c);
+    for (size_t i = 0; i < diags->all.len; i++) {
+        const Diag *d = diags->all.at[i];
+        if (d->level == DIAG_ERROR && c->exit == 0) {
+            c->exit = exit_of_code(d->code);
+        } else if (d->level == DIAG_WARNING && c->warnings_fail && c->exit == 0) {
+            c->exit = 1;
+        }
+        if (c->json) {
+            Buf b = buf_on(c->s->arena);
+            diag_json(d, &b);
+            fwrite(b.data, 1, b.len, c->env->out);
+            if (b.len && b.data[b.len - 1] != '\n') {
+                fputc('\n', c->env->out);
+            }
+        }
+    }
+    if (!c->json) {
+        Buf b = buf_on(c->s->arena);
+        diags_render(diags, &b, c->colour);
+        fflush(c->env->out);
+        fwrite(b.data, 1, b.len, c->env->err);
+    }
+    c->errors += diags->errors;
+    c->warnings += diags->warnings;
+    diags_clear(diags);
+}
+
+void console_out(Console *c, Str text)
+{
+    if (!c->json) {
+        console_progress_end(c);
+        fwrite(text.data, 1, text.len, c->env->out);
+    }
+}
+
+void console_say(Console *c, const char *format, ...)
+{
+    if (c->quiet || c->json) {
+        return;
+    }
+    console_progress_end(c);
+    fflush(c->env->out);
+    va_list args;
+    va_start(args, format);
+    vfprintf(c->env->err, format, args);
+    va_end(args);
+}
+
+void console_json(Console *c, cJSON *object)
+{
+    if (c->json) {
+        char *text = cJSON_PrintUnformatted(object);
+        if (text) {
+            fputs(text, c->env->out);
+            fputc('\n', c->env->out);
+            cJSON_free(text);
+        }
+    }
+    cJSON_Delete(object);
+}
+
+void json_text(cJSON *object, const char *key, Str text)
+{
+    Arena *a = arena_open();
+    cJSON_AddStringToObject(object, key, str_safe_c(a, text));
+    arena_close(a);
+}
+
+static void draw_bar(Console *c, const char *pass, uint64_t done, uint64_t total, double now)
+{
+    enum { WIDTH = 24 };
+    int filled = total ? (int)((double)done / (double)total * WIDTH) : 0;
+    char bar[WIDTH * 3 + 1];
+    size_t n = 0;
+    for (int i = 0; i < WIDTH; i++) {
+        memcpy(bar + n, i < filled ? "\u2588" : "\u2591", 3);
+        n += 3;
+    }
+    bar[n] = 0;
+    double spent = now - c->pass_start;
+    double left = done ? spent * (double)(total - done) / (double)done : 0;
+    fprintf(c->env->err, "\r\033[K%-10s %s %3.0f%%  %.1f s", pass, bar,
+            total ? 100.0 * (double)done / (double)total : 100.0, spent);
+    if (left >= 1) {
+        fprintf(c->env->err, ", %.0f s left", left);
+    }
+    fflush(c->env->err);
+}
+
+void console_progress(void *user, const char *pass, uint64_t done, uint64_t total)
+{
+    Console *c = user;
+    double now = clock_seconds();
+    if (strncmp(c->pass, pass, sizeof c->pass - 1) != 0) {
+        console_progress_end(c);
+        strncpy(c->pass, pass, sizeof c->pass - 1);
+        c->pass_start = now;
+        c->last_draw = 0;
+    }
+    bool last = done >= total;
+    if (c->quiet) {
+        return;
+    }
+    if (c->json) {
+        if (last || now - c->last_draw >= 0.5) {
+            cJSON *o = cJSON_CreateObject();
+            cJSON_AddStringToObject(o, "type", "progress");
+            cJSON_AddStringToObject(o, "pass", pass);
+            cJSON_AddNumberToObject(o, "done", (double)done);
+            cJSON_AddNumberToObject(o, "total", (double)total);
+            cJSON_AddNumberToObject(o, "seconds", now - c->pass_start);
+            console_json(c, o);
+            c->last_draw = now;
+        }
+    } else if (c->env->err_terminal && (last || now - c->last_draw >= 0.1)) {
+        draw_bar(c, pass, done, total, now);
+        c->last_draw = now;
+    }
+}
+
+void console_progress_end(Console *c)
+{
+    if (c->pass[0] && !c->quiet && !c->json) {
+        if (c->env->err_terminal) {
+            fputs("\r\033[K", c->env->err);
+        } else {
+            fprintf(c->env->err, "%-10s %.2f s\n", c->pass, clock_seconds() - c->pass_start);
+        }
+        fflush(c->env->err);
+    }
+    c->pass[0] = 0;
+}
