@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh TARGET RUNS: that many libFuzzer runs of build/fuzz, from the stored corpus and the seeds
 # at hand, in one process for each core. New inputs stay in build/fuzz/corpus/TARGET, findings in
-# build/fuzz/findings; the stored corpus is renewed by MERGE=1 (minimized, at most 4 KiB a file).
+# build/fuzz/findings; the stored corpus is renewed by MERGE=1 (minimized).
 set -eu
 cd "$(dirname "$0")/../.."
 target=$1
@@ -12,8 +12,8 @@ stored=tests/fuzz/corpus/$target
 grown=build/fuzz/corpus/$target
 mkdir -p "$grown" "$stored" build/fuzz/findings
 case $target in
-    mor) seeds='recipes stdlib tests/golden'; dictionary=tests/fuzz/mor.dict ;;
-    onnx) seeds='build/models/seeds build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
+    mor) longest=2048 seeds='recipes stdlib tests/golden'; dictionary=tests/fuzz/mor.dict ;;
+    onnx) longest=4096 seeds='build/models/seeds build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
 esac
 # Seeds lie in directories of several depths; libFuzzer wants flat ones of small files.
 flat=build/fuzz/seeds/$target
@@ -27,7 +27,7 @@ export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1"
 if [ "${MERGE:-}" = 1 ]; then
     rm -rf "$stored.new"
     mkdir -p "$stored.new"
-    "$binary" -merge=1 -max_len=4096 -dict="$dictionary" "$stored.new" "$grown" "$stored" "$flat"
+    "$binary" -merge=1 -max_len="$longest" -dict="$dictionary" "$stored.new" "$grown" "$stored" "$flat"
     rm -rf "$stored"
     mv "$stored.new" "$stored"
     echo "$target: $(find "$stored" -type f | wc -l) inputs stored, $(du -sk "$stored" | cut -f1) KiB"
@@ -38,7 +38,7 @@ each=$(((runs + jobs - 1) / jobs))
 pids=
 i=0
 while [ $i -lt "$jobs" ]; do
-    "$binary" -runs=$each -seed=$((i + 1)) -max_len=4096 -timeout=10 -rss_limit_mb=1024 \
+    "$binary" -runs=$each -seed=$((i + 1)) -max_len="$longest" -timeout=10 -rss_limit_mb=1024 \
         -dict="$dictionary" -artifact_prefix="build/fuzz/findings/$target-" -print_final_stats=1 \
         "$grown" "$stored" "$flat" >"build/fuzz/$target.$i.log" 2>&1 &
     pids="$pids $!"
