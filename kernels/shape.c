@@ -6,8 +6,18 @@ enum {
     CHUNK_ELEMENTS = 1 << 20, /* float16 in, int4 out: 2.5 MiB; enough to keep a thread busy 0.5 ms */
     TILE_ELEMENTS = 1 << 15,  /* as float32 128 KiB: half of a small L2 cache */
     TILE_COLUMNS = 1 << 10,   /* what row buffers are sized for */
+    LONG_COLUMNS = 256,       /* of tiles that hold a part of a long block */
     LEAST_COLUMNS = 64        /* of a chunk of LAYOUT_NBITS: two cache lines of float16 */
 };
+
+/* Constant but for tests, which cut small tensors as if they were large. */
+static int64_t chunk_elements = CHUNK_ELEMENTS, tile_elements = TILE_ELEMENTS;
+
+void shape_force(int64_t chunk, int64_t tile)
+{
+    chunk_elements = chunk > 0 ? chunk : CHUNK_ELEMENTS;
+    tile_elements = tile > 0 ? tile : TILE_ELEMENTS;
+}
 
 int source_size(int onnx_type)
 {
@@ -125,23 +135,23 @@ static void shape_chunks(Shape *s, const Kernel *k)
     }
     if (k->layout == LAYOUT_NBITS && u.inner > 1) {
         assert(u.outer == 1);
-        s->columns = round_up(CHUNK_ELEMENTS / u.axis, LEAST_COLUMNS);
+        s->columns = round_up(chunk_elements / u.axis, LEAST_COLUMNS);
         s->columns = most(s->columns, LEAST_COLUMNS);
         s->chunks = ceil_div(u.inner, s->columns);
         return;
     }
     const int64_t slab_zeros = s->granule == GRANULE_BLOCK ? s->blocks * u.inner : 0;
     const int64_t slabs = k->layout == LAYOUT_NBITS ? 1 : whole_bytes(k, slab, slab_zeros);
-    if (slab < CHUNK_ELEMENTS || steps == 1 || k->layout == LAYOUT_NBITS ||
+    if (slab < chunk_elements || steps == 1 || k->layout == LAYOUT_NBITS ||
         (u.outer > 1 && slabs > 1)) {
-        s->slabs = round_up(most(CHUNK_ELEMENTS / slab, 1), slabs);
+        s->slabs = round_up(most(chunk_elements / slab, 1), slabs);
         s->chunks = ceil_div(u.outer, s->slabs);
         return;
     }
     const int64_t step = s->step * u.inner;
     const int64_t step_zeros =
         s->granule == GRANULE_BLOCK ? ceil_div(s->step, s->block) * u.inner : 0;
-    s->steps = round_up(most(CHUNK_ELEMENTS / step, 1), whole_bytes(k, step, step_zeros));
+    s->steps = round_up(most(chunk_elements / step, 1), whole_bytes(k, step, step_zeros));
     s->chunks = u.outer * ceil_div(steps, s->steps);
 }
 
@@ -152,20 +162,20 @@ static void shape_tiles(Shape *s)
     const bool parts = s->granule != GRANULE_BLOCK || s->step <= s->block;
     if (u.inner <= 1) {
         /* a run of whole steps, or, when one step is too long, parts of it with whole groups */
-        const int64_t whole = s->step <= TILE_ELEMENTS || !parts ? s->step : s->group_span;
+        const int64_t whole = s->step <= tile_elements || !parts ? s->step : s->group_span;
         s->tile_rows = 1;
-        s->tile_columns = least(most(TILE_ELEMENTS / whole, 1) * whole, most(u.axis, 1));
+        s->tile_columns = least(most(tile_elements / whole, 1) * whole, most(u.axis, 1));
         s->tile_scales = s->granule == GRANULE_BLOCK ? ceil_div(s->tile_columns, s->block) + 1 : 1;
         return;
     }
     int64_t rows = least(s->step, u.axis);
-    if (rows > TILE_ELEMENTS / 16 && parts) {
-        rows = most(TILE_ELEMENTS / 256 / s->group_span, 1) * s->group_span;
+    if (rows > tile_elements / 16 && parts) {
+        rows = most(tile_elements / LONG_COLUMNS / s->group_span, 1) * s->group_span;
     } else if (s->granule != GRANULE_BLOCK) {
         rows = least(round_up(16, s->step), round_up(u.axis, s->step));
     }
     s->tile_rows = rows;
-    s->tile_columns = least(most(TILE_ELEMENTS / rows, 16), least(u.inner, TILE_COLUMNS));
+    s->tile_columns = least(most(tile_elements / rows, 16), least(u.inner, TILE_COLUMNS));
     s->tile_scales = s->tile_columns;
     if (s->granule == GRANULE_BLOCK) {
         s->tile_scales *= ceil_div(least(s->step, u.axis), s->block);

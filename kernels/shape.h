@@ -38,6 +38,7 @@ typedef struct Box {
 } Box;
 
 Shape shape_of(const Kernel *k);
+void shape_force(int64_t chunk_elements, int64_t tile_elements); /* for tests; 0, 0 undoes */
 Box shape_chunk(const Shape *s, int64_t chunk);
 int64_t shape_first(const Shape *s, int64_t chunk);       /* element; LAYOUT_ONNX */
 int64_t shape_first_scale(const Shape *s, int64_t chunk); /* GRANULE_BLOCK, LAYOUT_ONNX */

@@ -1,0 +1,505 @@
+/* The text of every Lanes variant (see lanes.h for what each loop means). The including file defines
+ * LANES, the name of the table, and USABLE(), and has set the target instruction set. Loops are
+ * plain, branch-free and free of aliasing, so that gcc and clang vectorize them; where a reduction of
+ * doubles needs a fixed order, vector types say which. */
+#include "kernels/dialect.h"
+#include "kernels/formats.list"
+#include "kernels/lanes.h"
+#include "kernels/scale.h"
+#include <stddef.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---- sources */
+
+/* Reads that may be unaligned and of any declared type. */
+typedef uint16_t __attribute__((aligned(1), may_alias)) Half;
+typedef uint32_t __attribute__((aligned(1), may_alias)) Word;
+typedef uint64_t __attribute__((aligned(1), may_alias)) Long;
+typedef float __attribute__((aligned(1), may_alias)) Single;
+typedef double __attribute__((aligned(1), may_alias)) Double;
+
+static uint32_t largest(const float *restrict w, int64_t n)
+{
+    uint32_t top = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t m = k_magnitude(w[i]);
+        top = m > top ? m : top;
+    }
+    return top;
+}
+
+static void widen_half(const Half *restrict src, int64_t n, float *restrict w)
+{
+    int64_t i = 0;
+#ifdef LANES_F16
+    for (; i + LANES_F16 <= n; i += LANES_F16) {
+        WIDEN_F16(src + i, w + i);
+    }
+#endif
+    for (; i < n; i++) {
+        w[i] = k_float16_decode(src[i]);
+    }
+}
+
+static uint32_t widen(int source, const void *src, int64_t index, int64_t n, float *restrict w)
+{
+    if (source == 10) {
+        widen_half((const Half *)src + index, n, w);
+    } else if (source == 16) {
+        const Half *const from = (const Half *)src + index;
+        for (int64_t i = 0; i < n; i++) {
+            w[i] = k_float((uint32_t)from[i] << 16);
+        }
+    } else if (source == 11) {
+        const Double *const from = (const Double *)src + index;
+        for (int64_t i = 0; i < n; i++) {
+            w[i] = (float)from[i];
+        }
+    } else {
+        const Single *const from = (const Single *)src + index;
+        for (int64_t i = 0; i < n; i++) {
+            w[i] = from[i];
+        }
+    }
+    return largest(w, n);
+}
+
+/* ---- pruning */
+
+static void cut(float *restrict w, int64_t n, uint32_t threshold)
+{
+    for (int64_t i = 0; i < n; i++) {
+        w[i] = k_magnitude(w[i]) < threshold ? 0.0f : w[i];
+    }
+}
+
+static int64_t count_equal(const float *restrict w, int64_t n, uint32_t magnitude)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < n;) {
+        const int64_t end = n - i < 1 << 20 ? n : i + (1 << 20);
+        uint32_t equal = 0;
+        for (; i < end; i++) {
+            equal += k_magnitude(w[i]) == magnitude;
+        }
+        sum += equal;
+    }
+    return sum;
+}
+
+/* Four weights that are `stride` apart; a weight goes when `keep` others come before it. */
+INLINE void prune_four(float *w, int64_t stride, uint32_t keep)
+{
+    const float w0 = w[0], w1 = w[stride], w2 = w[2 * stride], w3 = w[3 * stride];
+    const uint32_t a = k_magnitude(w0), b = k_magnitude(w1);
+    const uint32_t c = k_magnitude(w2), d = k_magnitude(w3);
+    const uint32_t ab = a >= b, ac = a >= c, ad = a >= d, bc = b >= c, bd = b >= d, cd = c >= d;
+    w[0] = 3 - ab - ac - ad >= keep ? 0.0f : w0;
+    w[stride] = ab + 2 - bc - bd >= keep ? 0.0f : w1;
+    w[2 * stride] = ac + bc + 1 - cd >= keep ? 0.0f : w2;
+    w[3 * stride] = ad + bd + cd >= keep ? 0.0f : w3;
+}
+
+static void prune_four_columns(float *restrict w0, float *restrict w1, float *restrict w2,
+                               float *restrict w3, int64_t columns, uint32_t keep)
+{
+    for (int64_t j = 0; j < columns; j++) {
+        float four[4] = {w0[j], w1[j], w2[j], w3[j]};
+        prune_four(four, 1, keep);
+        w0[j] = four[0];
+        w1[j] = four[1];
+        w2[j] = four[2];
+        w3[j] = four[3];
+    }
+}
+
+static void prune_columns(float *restrict w, int64_t stride, int rows, int64_t columns, int keep,
+                          uint8_t *restrict drop)
+{
+    if (rows <= keep) {
+        return;
+    }
+    if (rows == 4) {
+        prune_four_columns(w, w + stride, w + 2 * stride, w + 3 * stride, columns, (uint32_t)keep);
+        return;
+    }
+    for (int i = 0; i < rows; i++) {
+        for (int64_t first = 0; first < columns; first += 256) {
+            uint32_t before[256] = {0};
+            const int64_t n = columns - first < 256 ? columns - first : 256;
+            const float *const mine = w + i * stride + first;
+            for (int o = 0; o < rows; o++) {
+                const float *const other = w + o * stride + first;
+                const uint32_t tie = o < i; /* the lower index stays */
+                for (int64_t j = 0; j < n && o != i; j++) {
+                    before[j] += k_magnitude(other[j]) + tie > k_magnitude(mine[j]);
+                }
+            }
+            for (int64_t j = 0; j < n; j++) {
+                drop[i * columns + first + j] = before[j] >= (uint32_t)keep;
+            }
+        }
+    }
+    for (int i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < columns; j++) {
+            w[i * stride + j] = drop[i * columns + j] ? 0.0f : w[i * stride + j];
+        }
+    }
+}
+
+static void prune_run(float *restrict w, int64_t n, int keep, int group, uint8_t *restrict drop)
+{
+    int64_t i = 0;
+    if (group == 4) {
+        for (; i + 4 <= n; i += 4) {
+            prune_four(w + i, 1, (uint32_t)keep);
+        }
+    }
+    for (; i < n; i += group) {
+        const int rows = n - i < group ? (int)(n - i) : group;
+        for (int a = 0; a < rows; a++) {
+            const uint32_t mine = k_magnitude(w[i + a]);
+            int before = 0;
+            for (int b = 0; b < rows; b++) {
+                before += b != a && k_magnitude(w[i + b]) + (b < a) > mine;
+            }
+            drop[a] = before >= keep;
+        }
+        for (int a = 0; a < rows; a++) {
+            w[i + a] = drop[a] ? 0.0f : w[i + a];
+        }
+    }
+}
+
+/* ---- ranges */
+
+/* A float as an integer of the same order; its own inverse. -0 comes just below +0. */
+INLINE int32_t ordered(int32_t bits)
+{
+    return bits ^ ((bits >> 31) & 0x7fffffff);
+}
+
+static void range_columns(bool asymmetric, const float *restrict w, int64_t n,
+                          int32_t *restrict lo, int32_t *restrict hi)
+{
+    if (!asymmetric) {
+        for (int64_t i = 0; i < n; i++) {
+            const int32_t m = (int32_t)k_magnitude(w[i]);
+            hi[i] = m > hi[i] ? m : hi[i];
+        }
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t m = ordered((int32_t)k_bits(w[i]));
+        lo[i] = m < lo[i] ? m : lo[i];
+        hi[i] = m > hi[i] ? m : hi[i];
+    }
+}
+
+INLINE Range range_run(bool asymmetric, const float *restrict w, int64_t n, Range r)
+{
+    int32_t lo = r.lo, hi = r.hi;
+    if (asymmetric) {
+        for (int64_t i = 0; i < n; i++) {
+            const int32_t m = ordered((int32_t)k_bits(w[i]));
+            lo = m < lo ? m : lo;
+            hi = m > hi ? m : hi;
+        }
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            const int32_t m = (int32_t)k_magnitude(w[i]);
+            hi = m > hi ? m : hi;
+        }
+    }
+    return (Range){lo, hi};
+}
+
+/* Inlined with a constant length where blocks are short. */
+INLINE void range_runs_of(bool asymmetric, const float *restrict w, int64_t n, int64_t length,
+                          int32_t *restrict lo, int32_t *restrict hi)
+{
+    int64_t i = 0, run = 0;
+    for (; i + length <= n; i += length, run++) {
+        const Range r = range_run(asymmetric, w + i, length, (Range){lo[run], hi[run]});
+        lo[run] = r.lo;
+        hi[run] = r.hi;
+    }
+    if (i < n) {
+        const Range r = range_run(asymmetric, w + i, n - i, (Range){lo[run], hi[run]});
+        lo[run] = r.lo;
+        hi[run] = r.hi;
+    }
+}
+
+static void range_runs(bool asymmetric, const float *restrict w, int64_t n, int64_t length,
+                       int32_t *restrict lo, int32_t *restrict hi)
+{
+    if (asymmetric) {
+        range_runs_of(true, w, n, length, lo, hi);
+    } else if (length == 16) {
+        range_runs_of(false, w, n, 16, lo, hi);
+    } else if (length == 32) {
+        range_runs_of(false, w, n, 32, lo, hi);
+    } else {
+        range_runs_of(false, w, n, length, lo, hi);
+    }
+}
+
+/* ---- scales */
+
+INLINE float low_of(bool asymmetric, int32_t lo)
+{
+    return asymmetric ? k_float((uint32_t)ordered(lo)) : 0.0f;
+}
+
+INLINE void scales_of(int type, const ScaleRule rule, float ratio, const int32_t *restrict lo,
+                      const int32_t *restrict hi, int64_t n, uint32_t *restrict codes,
+                      float *restrict s, float *restrict z)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float low = low_of(rule.asymmetric, lo[i]);
+        const float high = k_float((uint32_t)hi[i]);
+        const uint32_t code = k_scale(type, rule.scale_max, low, high, ratio, rule.super);
+        const float divisor = k_divisor(type, code, rule.super);
+        codes[i] = code;
+        s[i] = divisor;
+        z[i] = rule.asymmetric ? k_zero_point(rule.scale_max, low, ratio, divisor) : 0.0f;
+    }
+}
+
+static void scales(const ScaleRule *rule, float ratio, const int32_t *restrict lo,
+                   const int32_t *restrict hi, int64_t n, uint32_t *restrict codes,
+                   float *restrict s, float *restrict z)
+{
+    switch (rule->type) {
+    case K_FLOAT16: scales_of(K_FLOAT16, *rule, ratio, lo, hi, n, codes, s, z); break;
+    case K_BFLOAT16: scales_of(K_BFLOAT16, *rule, ratio, lo, hi, n, codes, s, z); break;
+    case K_E4M3: scales_of(K_E4M3, *rule, ratio, lo, hi, n, codes, s, z); break;
+    case K_E8M0: scales_of(K_E8M0, *rule, ratio, lo, hi, n, codes, s, z); break;
+    default: scales_of(K_FLOAT, *rule, ratio, lo, hi, n, codes, s, z); break;
+    }
+}
+
+static void units(const ScaleRule *rule, const int32_t *restrict lo, const int32_t *restrict hi,
+                  int64_t n, float *restrict unit)
+{
+    for (int64_t i = 0; i < n; i++) {
+        unit[i] = k_error_unit(low_of(rule->asymmetric, lo[i]), k_float((uint32_t)hi[i]));
+    }
+}
+
+/* ---- formats: the three loops of each row of formats.list */
+
+#undef FORMAT
+#define FORMAT(name, doc)                                                                          \
+    INLINE uint32_t code_##name(float w, float s, float z)                                         \
+    {                                                                                              \
+        const float x = w / s;                                                                     \
+        return name##_ASYMMETRIC ? name##_encode(k_rint(x) + z) : name##_encode(x);                \
+    }                                                                                              \
+    INLINE float value_##name(uint32_t code, float s, float z)                                     \
+    {                                                                                              \
+        const float x = name##_decode(code);                                                       \
+        return (name##_ASYMMETRIC ? x - z : x) * s;                                                \
+    }                                                                                              \
+    static void encode_##name(const float *restrict w, const float *restrict s,                    \
+                              const float *restrict z, int64_t n, uint8_t *restrict codes)         \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            codes[i] = (uint8_t)code_##name(w[i], s[i], z[i]);                                     \
+        }                                                                                          \
+    }                                                                                              \
+    static void decode_##name(const uint8_t *restrict codes, const float *restrict s,              \
+                              const float *restrict z, int64_t n, float *restrict q)               \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            q[i] = value_##name(codes[i], s[i], z[i]);                                             \
+        }                                                                                          \
+    }                                                                                              \
+    static void error_##name(const float *restrict w, const float *restrict s,                     \
+                             const float *restrict z, const float *restrict unit, int64_t n,       \
+                             uint32_t *restrict errors)                                            \
+    {                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const float q = value_##name(code_##name(w[i], s[i], z[i]), s[i], z[i]);               \
+            errors[i] = k_error(w[i], q, unit[i]);                                                 \
+        }                                                                                          \
+    }
+#include "kernels/formats.list"
+#undef FORMAT
+#define FORMAT(name, doc) {encode_##name, decode_##name, error_##name},
+static const FormatLanes format_lanes[] = {
+#include "kernels/formats.list"
+};
+
+/* ---- sums */
+
+static void add_columns(const uint32_t *restrict errors, int64_t n, uint64_t *restrict sums)
+{
+    for (int64_t i = 0; i < n; i++) {
+        sums[i] += errors[i];
+    }
+}
+
+static void add_runs(const uint32_t *restrict errors, int64_t n, int64_t length,
+                     uint64_t *restrict sums)
+{
+    for (int64_t i = 0, run = 0; i < n; i += length, run++) {
+        const int64_t end = n - i < length ? n : i + length;
+        uint64_t sum = 0;
+        for (int64_t j = i; j < end; j++) {
+            sum += errors[j];
+        }
+        sums[run] += sum;
+    }
+}
+
+typedef float Float8 __attribute__((vector_size(32)));
+typedef int32_t Int8 __attribute__((vector_size(32)));
+typedef double Double8 __attribute__((vector_size(64)));
+typedef int64_t Long8 __attribute__((vector_size(64)));
+
+typedef struct Sums8 {
+    Double8 ww, wq, qq, ee, max;
+    Int8 zeros;
+} Sums8;
+
+INLINE void compare_eight(const float *w, const float *q, Sums8 *t)
+{
+    Float8 wf, qf;
+    memcpy(&wf, w, sizeof wf);
+    memcpy(&qf, q, sizeof qf);
+    const Double8 wd = __builtin_convertvector(wf, Double8);
+    const Double8 qd = __builtin_convertvector(qf, Double8);
+    const Double8 e = wd - qd;
+    const Double8 a = (Double8)((Long8)e & INT64_MAX);
+    const Long8 larger = a > t->max;
+    t->ww += wd * wd;
+    t->wq += wd * qd;
+    t->qq += qd * qd;
+    t->ee += e * e;
+    t->max = (Double8)(((Long8)a & larger) | ((Long8)t->max & ~larger));
+    t->zeros -= qf == 0.0f; /* a true lane is -1 */
+}
+
+/* n below 2^31: the zeros are counted in 32 bits. */
+static void compare(const float *restrict w, const float *restrict q, int64_t n,
+                    LaneSums *restrict sums)
+{
+    Sums8 t;
+    memcpy(&t.ww, sums->ww, sizeof t.ww);
+    memcpy(&t.wq, sums->wq, sizeof t.wq);
+    memcpy(&t.qq, sums->qq, sizeof t.qq);
+    memcpy(&t.ee, sums->ee, sizeof t.ee);
+    memcpy(&t.max, sums->max, sizeof t.max);
+    t.zeros = (Int8){0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        compare_eight(w + i, q + i, &t);
+    }
+    if (i < n) { /* the missing lanes compare 0 with 0, and are no zeros of the tensor */
+        float wt[8] = {0}, qt[8] = {0};
+        memcpy(wt, w + i, (size_t)(n - i) * sizeof *w);
+        memcpy(qt, q + i, (size_t)(n - i) * sizeof *q);
+        compare_eight(wt, qt, &t);
+        sums->zeros -= 8 - (n - i);
+    }
+    memcpy(sums->ww, &t.ww, sizeof t.ww);
+    memcpy(sums->wq, &t.wq, sizeof t.wq);
+    memcpy(sums->qq, &t.qq, sizeof t.qq);
+    memcpy(sums->ee, &t.ee, sizeof t.ee);
+    memcpy(sums->max, &t.max, sizeof t.max);
+    for (int lane = 0; lane < 8; lane++) {
+        sums->zeros += t.zeros[lane];
+    }
+}
+
+/* ---- packing */
+
+static void pack(int bits, const uint8_t *restrict codes, int64_t n, uint8_t *restrict dst)
+{
+    if (bits == 4) {
+        const Half *const pairs = (const Half *)codes;
+        for (int64_t i = 0; i < n / 2; i++) {
+            dst[i] = (uint8_t)(pairs[i] | pairs[i] >> 4);
+        }
+    } else if (bits == 2) {
+        const Word *const fours = (const Word *)codes;
+        for (int64_t i = 0; i < n / 4; i++) {
+            const uint32_t c = fours[i];
+            dst[i] = (uint8_t)(c | c >> 6 | c >> 12 | c >> 18);
+        }
+    } else if (bits == 6) {
+        for (int64_t i = 0; i < n / 4; i++) {
+            const uint8_t *const c = codes + 4 * i;
+            dst[3 * i] = (uint8_t)(c[0] | c[1] << 6);
+            dst[3 * i + 1] = (uint8_t)(c[1] >> 2 | c[2] << 4);
+            dst[3 * i + 2] = (uint8_t)(c[2] >> 4 | c[3] << 2);
+        }
+    } else {
+        memcpy(dst, codes, (size_t)n);
+    }
+}
+
+static void turn(const uint8_t *restrict codes, int64_t rows, int64_t columns,
+                 uint8_t *restrict dst)
+{
+    for (int64_t j = 0; j < columns; j++) {
+        for (int64_t i = 0; i < rows; i++) {
+            dst[j * rows + i] = codes[i * columns + j];
+        }
+    }
+}
+
+static void mask(int size, const void *src, const float *restrict w, int64_t n, void *dst)
+{
+    if (size == 2) {
+        const Half *const from = src;
+        Half *const to = dst;
+        for (int64_t i = 0; i < n; i++) {
+            to[i] = k_bits(w[i]) ? from[i] : (uint16_t)0;
+        }
+    } else if (size == 4) {
+        const Word *const from = src;
+        Word *const to = dst;
+        for (int64_t i = 0; i < n; i++) {
+            to[i] = k_bits(w[i]) ? from[i] : 0;
+        }
+    } else {
+        const Long *const from = src;
+        Long *const to = dst;
+        for (int64_t i = 0; i < n; i++) {
+            to[i] = k_bits(w[i]) ? from[i] : 0;
+        }
+    }
+}
+
+static bool usable(void)
+{
+    return USABLE();
+}
+
+#define LANES_NAME_OF(name) #name
+#define LANES_NAME(name) LANES_NAME_OF(name)
+const Lanes LANES = {
+    .name = LANES_NAME(LANES),
+    .usable = usable,
+    .formats = format_lanes,
+    .widen = widen,
+    .cut = cut,
+    .prune_columns = prune_columns,
+    .prune_run = prune_run,
+    .range_columns = range_columns,
+    .range_runs = range_runs,
+    .scales = scales,
+    .units = units,
+    .add_columns = add_columns,
+    .add_runs = add_runs,
+    .compare = compare,
+    .pack = pack,
+    .turn = turn,
+    .mask = mask,
+    .count_equal = count_equal,
+};
