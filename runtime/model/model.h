@@ -16,21 +16,17 @@
 #define RUNTIME_MODEL_MODEL_H
 #include "runtime/base/file.h"
 #include "runtime/model/onnx.pb-c.h"
+#include "runtime/model/wire.h"
 
 typedef struct Model Model;
 typedef struct Graph Graph;
 typedef struct Node Node;
 typedef struct ValueInfo ValueInfo;
 
-/* A byte range of the model file. */
-typedef struct Range {
-    uint64_t begin, end;
-} Range;
-
 typedef enum Carrier {
     CARRIER_NONE,     /* no elements */
     CARRIER_RAW,      /* raw_data */
-    CARRIER_TYPED,    /* float_data, int32_data, ...: contiguous only by luck (packed FLOAT, DOUBLE, INT64...) */
+    CARRIER_TYPED,    /* float_data, int32_data, ...: plain bytes only for packed FLOAT and DOUBLE */
     CARRIER_EXTERNAL  /* a range of another file */
 } Carrier;
 
@@ -39,17 +35,21 @@ typedef struct Tensor {
     int type;                /* TensorProto.DataType */
     int rank;
     const int64_t *dims;
-    int64_t count;           /* product of dims, checked */
-    uint64_t size;           /* bytes of the elements when stored as raw data, checked against the file */
+    int64_t count;           /* product of dims, checked; 1 when rank is 0 */
+    uint64_t size;           /* bytes of the elements as raw data, checked against what is there.
+                                STRING: 0. A type that type_bits does not know: what is there. */
     Carrier carrier;
-    const uint8_t *data;     /* little-endian raw bytes in a mapping, or NULL: use tensor_bytes */
-    const Input *input;      /* file that `data` lies in, and where */
+    const uint8_t *data;     /* little-endian raw bytes in a mapping (any alignment), or NULL:
+                                use tensor_bytes */
+    const Input *input;      /* file that holds the elements, and where in it `data` is */
     uint64_t input_offset;
     Range field;             /* the whole field (tag, length, message) that holds the TensorProto */
     Range message;           /* the TensorProto itself */
     Graph *graph;            /* of an initializer; NULL otherwise */
     Node *constant;          /* Constant node whose value this is; NULL for initializers */
-    int index;               /* position among its graph's initializers */
+    int index;               /* position among its graph's initializers, -1 elsewhere */
+    int number;              /* position in Model.tensors */
+    struct SkimMessage *record;
 } Tensor;
 
 /* One use of a value: input `slot` of `node`. Values captured by a subgraph count as uses there. */
@@ -61,10 +61,11 @@ typedef struct Use {
 struct ValueInfo {
     Str name;
     Graph *graph;            /* where it is defined */
-    Node *producer;          /* NULL: graph input, initializer or outer */
+    Node *producer;          /* NULL: graph input, initializer or sparse initializer */
     int output;              /* which output of the producer */
     const Tensor *constant;  /* initializer or Constant node, else NULL */
     bool graph_input, graph_output;
+    bool sparse;             /* a sparse initializer */
     Vec(Use) uses;
     int type;                /* element type if declared or inferred, 0 if unknown */
     int rank;                /* -1 if unknown */
@@ -82,6 +83,7 @@ struct Node {
     int input_count, output_count;
     Vec(Graph *) bodies;           /* subgraphs in its attributes */
     Vec(Tensor *) tensors;         /* tensor attributes (Constant: the value) */
+    struct SkimMessage *record;
 };
 
 struct Graph {
@@ -95,15 +97,19 @@ struct Graph {
     Vec(Node *) nodes;
     Vec(Tensor *) initializers;
     Map values;                    /* name -> ValueInfo defined here */
+    struct SkimMessage *record;
 };
 
 struct Model {
     Session *session;
-    const Input *input;
+    Input *input;
     Vec(Input *) data_files;
+    Map data_by_location;          /* location as the model writes it -> Input */
     const Onnx__ModelProto *proto;
     Graph *main;
-    Vec(Graph *) graphs;           /* all, in file order, main first, subgraphs and functions after */
+    Vec(Graph *) graphs;           /* all: main first, a subgraph after its owner's graph, then functions */
+    Vec(Tensor *) tensors;         /* every TensorProto, also of sparse tensors and training graphs */
+    struct SkimMessage *record;
     int64_t opset;                 /* of domain ""; functions have their own, equal or refused when edited */
     int64_t ir_version;
     bool has_external;
@@ -122,7 +128,8 @@ int64_t node_int(const Node *node, const char *name, int64_t otherwise);
  * NULL after an error. */
 const uint8_t *tensor_bytes(Session *s, const Tensor *t, Arena *arena);
 int64_t type_bits(int type);          /* bits per element; 0 for unknown or STRING */
-const char *type_name(int type);      /* "float16" as .dtype shows it; "type 99" */
+const char *type_name(int type);      /* "float16" as .dtype shows it; "unknown type" */
+bool type_size(int type, int64_t count, uint64_t *bytes); /* false: unknown type or overflow */
 
 /* ---- edits: recorded, applied by model_layout. Names must be new in the whole model: use
  * model_fresh_name. Protos given here are packed at layout time and must live until then. */
@@ -141,9 +148,11 @@ void edit_node_input(Node *node, int slot, Str name);              /* splice: th
 void edit_insert_before(Node *node, Onnx__NodeProto *inserted);    /* in the order of the calls */
 void edit_replace_node(Node *node, Onnx__NodeProto *replacement);  /* unknown fields are carried over */
 void edit_remove_node(Node *node);
+/* In a function, which has no initializers, it becomes a Constant node before all others. */
 void edit_add_initializer(Graph *graph, const NewTensor *tensor);
 void edit_replace_payload(const Tensor *tensor, int64_t tag);      /* same type and shape, new bytes (pruned floats) */
-void edit_remove_initializer(const Tensor *tensor);                /* also its graph input and value_info, if any */
+/* Also its graph input and value_info, if any. The value of a Constant node: removes the node. */
+void edit_remove_initializer(const Tensor *tensor);
 void edit_opset(Model *m, const char *domain, int64_t version);    /* adds the import if it is missing */
 void edit_ir_version(Model *m, int64_t version);
 void edit_metadata(Model *m, Str key, Str value);                  /* replaces an entry of that key */
@@ -163,7 +172,6 @@ typedef struct Piece {
 typedef struct Layout {
     Vec(Piece) pieces;       /* cover both files without holes (padding is PIECE_MEMORY) */
     uint64_t size[2];        /* size[1] 0: no data file */
-    uint64_t data_name_offset; /* where in file 0 ... not used when size[1] is 0 */
 } Layout;
 
 typedef struct LayoutOptions {
