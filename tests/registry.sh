@@ -13,8 +13,8 @@ verdict() {
     if [ -z "$1" ]; then passed=$((passed + 1)); else echo "FAIL $1"; failed=$((failed + 1)); fi
 }
 
-codes=$(grep -rhoE '"[EW][0-9]{4}"' lang compiler runtime --include='*.[chy]' --include='*.re' \
-    --include='*.list' | tr -d '"' | sort -u)
+codes=$(grep -rhoE '["[][EW][0-9]{4}[]"]' lang compiler runtime --include='*.[chy]' --include='*.re' \
+    --include='*.list' | tr -d '"[]' | sort -u)
 for code in $codes; do
     problem=
     [ -f "docs/errors/$code.md" ] || problem="$code: no docs/errors/$code.md"

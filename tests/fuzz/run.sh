@@ -27,7 +27,7 @@ export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1"
 if [ "${MERGE:-}" = 1 ]; then
     rm -rf "$stored.new"
     mkdir -p "$stored.new"
-    "$binary" -merge=1 -max_len="$longest" -dict="$dictionary" "$stored.new" "$grown" "$stored" "$flat"
+    "$binary" -set_cover_merge=1 -use_counters=0 -max_len="$longest" -dict="$dictionary" "$stored.new" "$grown" "$stored" "$flat"
     rm -rf "$stored"
     mv "$stored.new" "$stored"
     echo "$target: $(find "$stored" -type f | wc -l) inputs stored, $(du -sk "$stored" | cut -f1) KiB"
