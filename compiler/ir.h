@@ -1,6 +1,6 @@
 /* The IR: what is done to each weight, as a list of typed ops in SSA form, one group for a weight,
  * and the edits of the ONNX graph that go with it. Made by lower from the plan, rewritten by the
- * passes of passes.list, turned into model edits by apply and into jobs by schedule.
+ * passes of passes.list, turned into model edits by apply and into a schedule by assemble.
  *
  * Data only: it refers to the model by graph and node numbers and by names, never by pointers, so
  * that printing and parsing (ir_text.h) lose nothing and a pass runs on text without a model.

@@ -1,0 +1,102 @@
+/* Writes the receipt (receipt.h): stable text, so that equal runs give equal bytes. Names in it are
+ * resolved layers, never patterns. */
+#include "compiler/receipt.h"
+#include <sodium.h>
+#include "runtime/base/sanitize.h"
+
+static void json_hash(const uint8_t hash[32], Buf *out) {
+    buf_printf(out, "\"sha256:");
+    for (int i = 0; i < 32; i++) {
+        buf_printf(out, "%02x", hash[i]);
+    }
+    buf_char(out, '"');
+}
+
+static void json_text_hash(Str text, Buf *out) {
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256(hash, (const unsigned char *)text.data, text.len);
+    json_hash(hash, out);
+}
+
+static void write_params(const Recipe *recipe, Buf *out) {
+    buf_printf(out, ",\n \"params\": {");
+    for (size_t i = 0; i < recipe->params.len; i++) {
+        Buf value = buf_on(out->arena);
+        value_print(recipe->params.at[i].value, &value);
+        buf_printf(out, "%s", i ? ", " : "");
+        buf_json(out, recipe->params.at[i].name);
+        buf_printf(out, ": ");
+        buf_json(out, buf_view(&value));
+    }
+    buf_printf(out, "}");
+}
+
+static void write_sources(const Recipe *recipe, Buf *out) {
+    buf_printf(out, ",\n \"imports\": {");
+    int count = 0;
+    for (size_t i = 0; i < recipe->sources.len; i++) {
+        const Source *source = recipe->sources.at[i];
+        if (source != recipe->source) {
+            buf_printf(out, "%s", count++ ? ", " : "");
+            buf_json(out, source->name);
+            buf_printf(out, ": ");
+            json_text_hash(source->text, out);
+        }
+    }
+    buf_printf(out, "}");
+}
+
+static void write_layer(const PlanLayer *layer, Buf *out) {
+    buf_printf(out, "{\"path\": ");
+    buf_json(out, layer->layer->path);
+    if (layer->skip) {
+        buf_printf(out, ", \"skip\": true");
+    }
+    if (layer->prune == PRUNE_NM) {
+        buf_printf(out, ", \"prune\": \"%d:%d\"", layer->keep, layer->group);
+    } else if (layer->prune == PRUNE_RATIO) {
+        buf_printf(out, ", \"prune\": \"%.17g\"", layer->fraction);
+    }
+    if (layer->quantized) {
+        const PlanFormat *format = &layer->format;
+        buf_printf(out, ", \"weight\": \"%s", format->element->name);
+        if (format->granule == GRANULE_BLOCK) {
+            buf_printf(out, " per block(%lld)", (long long)format->block);
+        } else {
+            buf_printf(out, " per %s", format->granule == GRANULE_CHANNEL ? "channel" : "tensor");
+        }
+        if (format->scale) {
+            buf_printf(out, " scale %s", format->scale->name);
+        }
+        buf_printf(out, "\", \"axis\": %d, \"method\": \"%s\"", format->axis,
+                   format->method == METHOD_MSE ? "mse" : "max");
+    }
+    buf_char(out, '}');
+}
+
+void receipt_json(const Plan *plan, Buf *out) {
+    const Recipe *recipe = plan->recipe;
+    buf_printf(out, "{\"morc\": \"%s\",\n \"recipe\": ", MORC_VERSION);
+    json_text_hash(recipe->source ? recipe->source->text : STR(""), out);
+    write_sources(recipe, out);
+    buf_printf(out, ",\n \"graph\": ");
+    json_hash(plan->layers->model->graph_hash, out);
+    write_params(recipe, out);
+    buf_printf(out, ",\n \"emit\": \"%s\",\n \"layers\": [",
+               recipe->emit ? recipe->emit->schema->name : "qdq");
+    for (size_t i = 0; i < plan->layers_planned.len; i++) {
+        buf_printf(out, "%s\n  ", i ? "," : "");
+        write_layer(&plan->layers_planned.at[i], out);
+    }
+    buf_printf(out, "]}\n");
+}
+
+void receipt_attach(Session *s, const Plan *plan) {
+    Buf json = buf_on(s->arena);
+    receipt_json(plan, &json);
+    Model *model = plan->layers->model;
+    if (plan->recipe->source) {
+        edit_metadata(model, STR("mor.recipe"), plan->recipe->source->text);
+    }
+    edit_metadata(model, STR("mor.receipt"), buf_view(&json));
+}

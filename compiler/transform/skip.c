@@ -1,0 +1,13 @@
+/* skip: leave a layer alone and let no other rule touch it. It owns all phases and lowers to
+ * nothing; bind does the rest. */
+#include "compiler/transform.h"
+
+static const Param params[] = {{.name = NULL}};
+
+const Transform transform_skip = {
+    .schema = {.name = "skip",
+               .doc = "leave the layer as it is; no other rule may touch it",
+               .kind = SCHEMA_STEP,
+               .phase = PHASE_SKIP,
+               .params = params},
+};
