@@ -177,6 +177,18 @@ Input *input_open(Session *s, Str path) {
     return in;
 }
 
+Input *input_from(Session *s, int fd, Str path) {
+    Input *in = input_new(s, path);
+    in->fd = fd;
+    const char *why = adopt(s, in);
+    in->fd = -1;
+    if (why) {
+        input_close(s, in);
+        return cannot_read(s, path, why);
+    }
+    return in;
+}
+
 /* ---- opening beneath a directory */
 
 static const char *refuse_text(Str relative) {

@@ -23,6 +23,8 @@ Input *input_open(Session *s, Str path);                       /* E1101 missing/
  * directory of what it leads to; refuses absolute paths, "..", links that leave the directory, NUL,
  * devices, hard links. E1003 on refusal, E1101 when it is missing; both name `what` (a tensor). */
 Input *input_open_beneath(Session *s, const Input *base, Str relative, Str what);
+/* Maps a file that is open already, such as an Output to be read back; `fd` stays the caller's. */
+Input *input_from(Session *s, int fd, Str path);
 bool input_unchanged(Session *s, const Input *input);          /* E1104 if it was modified */
 void input_close(Session *s, Input *input);                    /* NULL is fine */
 bool file_read_text(Session *s, Str path, size_t limit, Str *text); /* small text files, "-" = stdin */

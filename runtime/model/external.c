@@ -69,7 +69,7 @@ bool external_add(Model *m, const Tensor *t, Range body, ExternalData *out) {
 }
 
 static Input *open_once(Model *m, const Tensor *t, Str location) {
-    Input *file = map_get(&m->data_by_location, location);
+    Input *file = m->only_data ? m->only_data : map_get(&m->data_by_location, location);
     if (!file) {
         file = input_open_beneath(m->session, m->input, location, t->name);
         if (file) {

@@ -105,6 +105,7 @@ struct Model {
     Input *input;
     Vec(Input *) data_files;
     Map data_by_location;          /* location as the model writes it -> Input */
+    Input *only_data;              /* model_check_written: the one data file, else NULL */
     const Onnx__ModelProto *proto;
     Graph *main;
     Vec(Graph *) graphs;           /* all: main first, a subgraph after its owner's graph, then functions */

@@ -50,11 +50,15 @@ static bool read_input(Model *m) {
     return graphs_read(m) && graphs_check_order(m);
 }
 
-Model *model_open_input(Session *s, Input *input) {
+Model *model_open_input(Session *s, Input *input, Input *data) {
     Model *m = arena_new(s->arena, Model);
     m->session = s;
     m->input = input;
     m->data_by_location = map_on(s->arena);
+    if (data) {
+        m->only_data = data;
+        vec_push(s->arena, &m->data_files, data);
+    }
     if (!read_input(m)) {
         model_close(m);
         return NULL;
@@ -64,7 +68,7 @@ Model *model_open_input(Session *s, Input *input) {
 
 Model *model_open(Session *s, Str path) {
     Input *input = input_open(s, path);
-    return input ? model_open_input(s, input) : NULL;
+    return input ? model_open_input(s, input, NULL) : NULL;
 }
 
 void model_close(Model *m) {

@@ -27,6 +27,7 @@ typedef struct SkimMessage {
     Range whole, body;   /* with and without tag and length */
     struct SkimMessage *parent, *first, *last, *next; /* children in file order */
     bool dirty;          /* edits at or beneath it (onnx_edit.c) */
+    struct Tensor *tensor; /* of SKIM_TENSOR, once it was read */
     void *edit;          /* TensorEdit, NodeEdit or GraphEdit by kind (onnx_edit.h), or NULL */
 } SkimMessage;
 

@@ -4,8 +4,9 @@
 #include "runtime/model/model.h"
 #include "runtime/model/onnx_skim.h"
 
-/* model_open of an Input that is open already; owns it from here on, also on failure. */
-Model *model_open_input(Session *s, Input *input);
+/* model_open of an Input that is open already; owns it from here on, also on failure. `data`, if
+ * given, is where all external data lies, whatever the locations say; owned likewise. */
+Model *model_open_input(Session *s, Input *input, Input *data);
 
 /* Reads the TensorProto at `record`, finds and checks its elements, appends it to m->tensors. The
  * one way in for all carriers: initializers, attributes, sparse tensors, functions, training.

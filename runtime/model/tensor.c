@@ -273,6 +273,7 @@ Tensor *tensor_read(Model *m, SkimMessage *record) {
     if (!find(m, t, &found) || !measure(m, t) || !locate(m, t, &found)) {
         return NULL;
     }
+    record->tensor = t;
     vec_push(m->session->arena, &m->tensors, t);
     return t;
 }
