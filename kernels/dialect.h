@@ -64,6 +64,15 @@ K_FN float k_max(float x, float b)
 {
     return x > b ? x : b;
 }
+/* x kept between lo <= -0 and hi >= +0, by integers: among floats of one sign the bits order like
+ * the magnitudes. Compilers turn this into two minima, and float comparisons into much more. A NaN
+ * takes the end on its side. */
+K_FN float k_clamp(float x, float lo, float hi)
+{
+    int32_t top = (int32_t)k_bits(hi), bits = (int32_t)k_bits(x);
+    uint32_t kept = (uint32_t)(bits < top ? bits : top), bottom = k_bits(lo);
+    return k_float(kept < bottom ? kept : bottom);
+}
 /* 1.5 * 2^23: in its binade the step is 1, so adding it rounds to the nearest integer, ties to even,
  * and leaves that integer, in two's complement, in the low bits of the sum. */
 #define K_ROUND 12582912.0f

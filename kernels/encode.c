@@ -56,16 +56,12 @@ static void put_scales(int type, const uint32_t *codes, int64_t n, void *dst, in
 
 /* ---- scales of a span (GRANULE_BLOCK) */
 
-/* Per-element divisors and zero points of a run of blocks. */
-static void spread(const Work *work, const float *scales, int64_t n, float *row)
+/* Divisors and zero points of a run of blocks, one for each of its n elements. */
+static void spread_scales(Work *work, const float *s, const float *z, int64_t n)
 {
-    const int64_t block = work->shape.block;
-    for (int64_t i = 0, b = 0; i < n; i += block, b++) {
-        const int64_t end = n - i < block ? n : i + block;
-        const float s = scales[b];
-        for (int64_t j = i; j < end; j++) {
-            row[j] = s;
-        }
+    work->lanes->spread(s, n, work->shape.block, work->row_s);
+    if (work->rule.asymmetric) {
+        work->lanes->spread(z, n, work->shape.block, work->row_z);
     }
 }
 
@@ -90,9 +86,8 @@ static void add_errors(Work *work, const Span *span, const Tile *tile)
     const Lanes *const lanes = work->lanes;
     const int64_t n = tile->columns;
     if (work->shape.unit.inner <= 1) {
-        spread(work, work->try_s, n, work->row_s);
-        spread(work, work->try_z, n, work->row_z);
-        spread(work, work->unit, n, work->row_unit);
+        spread_scales(work, work->try_s, work->try_z, n);
+        lanes->spread(work->unit, n, work->shape.block, work->row_unit);
         work->format->error(work->w, work->row_s, work->row_z, work->row_unit, n,
                             work->row_errors);
         lanes->add_runs(work->row_errors, n, work->shape.block, work->sums);
@@ -205,13 +200,8 @@ static void row_scales(Target *t, const Span *span, const Tile *tile, int64_t ro
         *s = work->s + tile_block(work, span, tile, row) * n;
         *z = work->z + tile_block(work, span, tile, row) * n;
     } else if (shape->granule == GRANULE_BLOCK) {
-        spread(work, work->s, n, work->row_s);
-        spread(work, work->z, n, work->row_z);
-    } else if (shape->granule == GRANULE_TENSOR) {
-        for (int64_t i = 0; row == 0 && i < n; i++) {
-            work->row_s[i] = t->state->s[0];
-            work->row_z[i] = t->state->z[0];
-        }
+        spread_scales(work, work->s, work->z, n);
+    } else if (shape->granule == GRANULE_TENSOR) { /* filled by kernel_encode, once */
     } else if (row == 0 || tile->stride % (shape->view.axis * shape->view.inner) != 0) {
         int64_t length;
         for (int64_t i = 0; i < n; i += length) {
@@ -381,6 +371,11 @@ void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *
     }
     if (k->format != NULL) {
         clear_outputs(k, &work.shape, chunk, outs);
+    }
+    if (k->format != NULL && work.shape.granule == GRANULE_TENSOR) {
+        const int64_t n = work.shape.tile_columns;
+        work.lanes->spread(arrays.s, n, n, work.row_s);
+        work.lanes->spread(arrays.z, n, n, work.row_z);
     }
     Span span = {0};
     bool started = false;

@@ -57,6 +57,8 @@ typedef struct Lanes {
     void (*units)(const ScaleRule *rule, const int32_t *lo, const int32_t *hi, int64_t n,
                   float *unit);
 
+    /* values[b] for each of the `length` elements of run b; n elements in all. */
+    void (*spread)(const float *values, int64_t n, int64_t length, float *row);
     void (*add_columns)(const uint32_t *errors, int64_t n, uint64_t *sums);
     void (*add_runs)(const uint32_t *errors, int64_t n, int64_t length, uint64_t *sums);
     void (*compare)(const float *w, const float *q, int64_t n, LaneSums *sums);

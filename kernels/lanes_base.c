@@ -1,5 +1,6 @@
 /* Lanes for any processor, and the choice between the variants. */
 #define LANES lanes_base
+#define LANES_DOUBLES 2
 #define USABLE() true
 #include "kernels/lanes_body.h"
 

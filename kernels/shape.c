@@ -5,7 +5,8 @@
 enum {
     CHUNK_ELEMENTS = 1 << 20, /* float16 in, int4 out: 2.5 MiB; enough to keep a thread busy 0.5 ms */
     TILE_ELEMENTS = 1 << 15,  /* as float32 128 KiB: half of a small L2 cache */
-    TILE_COLUMNS = 1 << 10,   /* what row buffers are sized for */
+    TILE_COLUMNS = 1 << 10,   /* at most: rows have buffers of their own */
+    RUN_ARRAYS = 2,           /* a run is shorter: with it go its divisors, zero points, ... */
     LONG_COLUMNS = 256,       /* of tiles that hold a part of a long block */
     LEAST_COLUMNS = 64        /* of a chunk of LAYOUT_NBITS: two cache lines of float16 */
 };
@@ -162,9 +163,10 @@ static void shape_tiles(Shape *s)
     const bool parts = s->granule != GRANULE_BLOCK || s->step <= s->block;
     if (u.inner <= 1) {
         /* a run of whole steps, or, when one step is too long, parts of it with whole groups */
-        const int64_t whole = s->step <= tile_elements || !parts ? s->step : s->group_span;
+        const int64_t run = tile_elements / RUN_ARRAYS;
+        const int64_t whole = s->step <= run || !parts ? s->step : s->group_span;
         s->tile_rows = 1;
-        s->tile_columns = least(most(tile_elements / whole, 1) * whole, most(u.axis, 1));
+        s->tile_columns = least(most(run / whole, 1) * whole, most(u.axis, 1));
         s->tile_scales = s->granule == GRANULE_BLOCK ? ceil_div(s->tile_columns, s->block) + 1 : 1;
         return;
     }

@@ -198,11 +198,24 @@ static void prune_groups(const Work *work, const Tile *tile)
     }
 }
 
+/* The columns to the right are read next; a row of a tile is too short for the processor to see
+ * that by itself. */
+static void prefetch_right(const Work *work, int64_t first, int64_t n)
+{
+    const int64_t size = source_size(work->k->source);
+    const int64_t begin = least(first + n, work->k->count) * size;
+    const int64_t end = least(first + 2 * n, work->k->count) * size;
+    for (int64_t at = begin; at < end; at += 64) {
+        __builtin_prefetch((const char *)work->src + at);
+    }
+}
+
 void tile_load(Work *work, const Tile *tile)
 {
     for (int64_t r = 0; r < tile->rows; r++) {
         float *const w = work->w + r * tile->columns;
         const int64_t first = tile->first + r * tile->stride;
+        prefetch_right(work, first, tile->columns);
         if (work->lanes->widen(work->k->source, work->src, first, tile->columns, w) >=
             0x7f800000u) {
             note_nonfinite(work, w, first, tile->columns);

@@ -12,7 +12,7 @@
 #define int2_OPSET 25
 K_FN uint32_t int2_encode(float x)
 {
-    return k_bits(k_max(k_min(x, 1.0f), -2.0f) + K_ROUND) & 0x3u;
+    return k_bits(k_clamp(x, -2.0f, 1.0f) + K_ROUND) & 0x3u;
 }
 K_FN float int2_decode(uint32_t code)
 {

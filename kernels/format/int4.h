@@ -12,7 +12,7 @@
 #define int4_OPSET 21
 K_FN uint32_t int4_encode(float x)
 {
-    return k_bits(k_max(k_min(x, 7.0f), -8.0f) + K_ROUND) & 0xfu;
+    return k_bits(k_clamp(x, -8.0f, 7.0f) + K_ROUND) & 0xfu;
 }
 K_FN float int4_decode(uint32_t code)
 {

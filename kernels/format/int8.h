@@ -12,7 +12,7 @@
 #define int8_OPSET 10
 K_FN uint32_t int8_encode(float x)
 {
-    return k_bits(k_max(k_min(x, 127.0f), -128.0f) + K_ROUND) & 0xffu;
+    return k_bits(k_clamp(x, -128.0f, 127.0f) + K_ROUND) & 0xffu;
 }
 K_FN float int8_decode(uint32_t code)
 {

@@ -12,7 +12,7 @@
 #define uint2_OPSET 25
 K_FN uint32_t uint2_encode(float x)
 {
-    return k_bits(k_max(k_min(x, 3.0f), 0.0f) + K_ROUND) & 0x3u;
+    return k_bits(k_clamp(x, -0.0f, 3.0f) + K_ROUND) & 0x3u;
 }
 K_FN float uint2_decode(uint32_t code)
 {

@@ -12,7 +12,7 @@
 #define uint4_OPSET 21
 K_FN uint32_t uint4_encode(float x)
 {
-    return k_bits(k_max(k_min(x, 15.0f), 0.0f) + K_ROUND) & 0xfu;
+    return k_bits(k_clamp(x, -0.0f, 15.0f) + K_ROUND) & 0xfu;
 }
 K_FN float uint4_decode(uint32_t code)
 {

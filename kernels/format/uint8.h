@@ -12,7 +12,7 @@
 #define uint8_OPSET 10
 K_FN uint32_t uint8_encode(float x)
 {
-    return k_bits(k_max(k_min(x, 255.0f), 0.0f) + K_ROUND) & 0xffu;
+    return k_bits(k_clamp(x, -0.0f, 255.0f) + K_ROUND) & 0xffu;
 }
 K_FN float uint8_decode(uint32_t code)
 {
