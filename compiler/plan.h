@@ -23,7 +23,9 @@ typedef struct PlanOwner {
     const Rule *overrode;         /* rule that had it before, or NULL */
 } PlanOwner;
 
-typedef struct PlanLayer {        /* one for each layer that a rule selects */
+/* One for each layer that a rule owns, in index order. Rules with steps that work on weights own the
+ * layers of their set that have one; `skip` owns all of its set. */
+typedef struct PlanLayer {
     const Layer *layer;
     PlanOwner owner[3];           /* PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE minus PHASE_EDIT */
     bool skip;                    /* `skip` owns it */
@@ -34,13 +36,14 @@ typedef struct PlanLayer {        /* one for each layer that a rule selects */
     bool quantized;
     PlanFormat format;
     double bits;                  /* stored bits per weight, scales included */
-    uint64_t stored;              /* bytes of codes and scales, or of the float weight */
-    int tensor;                   /* index in Plan.tensors; -1 without a weight */
+    uint64_t stored;              /* bytes of codes, scales and zero points, or of the float weight */
+    int tensor;                   /* index in Plan.tensors; -1 if nothing is done to its weight */
 } PlanLayer;
 
 typedef struct PlanTensor {       /* layers that share a weight share one entry */
     const Tensor *tensor;
-    Vec(int) layers;              /* indices in Plan.layers */
+    Vec(int) layers;              /* indices in Plan.layers_planned, all with the same format */
+    bool kept_float;              /* others read it as well: the float weight stays beside the codes */
 } PlanTensor;
 
 typedef struct Plan {
@@ -48,21 +51,25 @@ typedef struct Plan {
     const Layers *layers;
     Vec(PlanLayer) layers_planned;
     Vec(PlanTensor) tensors;      /* only those that something is done to */
-    Vec(const Rule *) rules;      /* flattened, with the sets they matched: */
-    Vec(LayerSet) matched;
-    int64_t opset;                /* what the formats need: at least the model's own */
-    double bits;                  /* per weight over the layers owned by encode rules */
-    uint64_t size_before, size_after; /* of the planned weights */
+    Vec(const Rule *) rules;      /* flattened, and for each: */
+    Vec(LayerSet) matched;        /* the layers it counts as matching (set_count's meaning) */
+    Vec(size_t) passed_over;      /* selected nodes without a weight that its steps cannot act on */
+    int64_t opset;                /* that the formats need as qdq: at least the model's own */
+    double bits;                  /* per weight over the layers owned by encode rules; 0 if none */
+    uint64_t size_before, size_after; /* of the planned weights, each tensor once */
+    uint64_t size;                /* of the output, but for the few bytes that the graph grows by */
     size_t untouched;             /* linear and conv layers that no rule selects */
 } Plan;
 
-/* Recipe x model -> plan: all errors of moment "bind" (E03xx, E04xx, E05xx, static E09xx). */
+/* Recipe x model -> plan: all errors of moment "bind" (E03xx, E04xx, E05xx, static E0901). */
 bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out);
 
 void plan_print(const Plan *plan, Buf *out);           /* for people: `morc plan` */
 void plan_dump(const Plan *plan, Buf *out);            /* stable text: `-d plan`, golden */
 void plan_json(const Plan *plan, Buf *out);            /* one object per layer, one per line */
 bool plan_explain(Session *s, const Plan *plan, Str layer_path, Buf *out); /* E0303 if unknown */
+PlanLayer *plan_layer(const Plan *plan, const Layer *layer); /* NULL if no rule owns it */
+void plan_format_print(const PlanLayer *layer, Buf *out);    /* "2:4 int4 per block(64)", "float32" */
 void layers_print(const Layers *layers, const LayerSet *only, Buf *out);   /* `morc inspect` */
 
 /* Results of a run, for expects and reports: one per planned layer, same index. */

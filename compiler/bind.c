@@ -1,0 +1,282 @@
+/* Recipe x layers -> plan. In: a resolved recipe and the index of the model as it enters the stage.
+ * Out: for each layer who owns which phase, and what is done to its weight. Every error of the
+ * moment "bind" is reported in one run; nothing of the model is changed, no weight is read.
+ *
+ *     selectors -> owners (language.md 2.6) -> steps and formats -> shared weights -> totals */
+#include "compiler/bind_parts.h"
+
+static const Phase phases[PHASES] = {PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE};
+
+static int *filled(Bind *b, int value)
+{
+    int *array = arena_many(b->s->arena, int, b->layers->all.len + 1);
+    for (size_t i = 0; i < b->layers->all.len; i++) {
+        array[i] = value;
+    }
+    return array;
+}
+
+/* ---- rules */
+
+static void read_steps(BindRule *r)
+{
+    for (size_t i = 0; i < r->rule->steps.len; i++) {
+        Phase phase = r->rule->steps.at[i]->schema->phase;
+        if (phase == PHASE_SKIP) {
+            r->skips = true;
+            r->phases = (1u << PHASES) - 1;
+        }
+        for (int p = 0; p < PHASES; p++) {
+            r->phases |= phase == phases[p] ? 1u << p : 0;
+        }
+    }
+}
+
+static void bind_rule(Bind *b, const Rule *rule, int stage, int index)
+{
+    BindRule r = {.rule = rule, .stage = stage, .index = index};
+    read_steps(&r);
+    r.poisoned = !select_rule(b->s, b->layers, rule, &r.selected);
+    b->failed = b->failed || r.poisoned;
+    r.counted = set_counted(b->s, b->layers, &r.selected);
+    r.acted = r.skips ? r.selected : set_none(b->s, b->layers);
+    for (size_t i = 0; !r.skips && r.phases && i < b->layers->all.len; i++) {
+        if (r.selected.has[i] && b->layers->all.at[i].weight) {
+            set_add(&r.acted, (int)i);
+        }
+    }
+    if (!r.poisoned && r.phases && r.selected.count && !r.acted.count) {
+        report_weightless(b, &r);
+        b->failed = true;
+    }
+    vec_push(b->s->arena, &b->rules, r);
+}
+
+/* ---- owners */
+
+typedef struct Overlap {
+    int first, second;
+    unsigned phases;
+    LayerSet layers;
+} Overlap;
+
+typedef Vec(Overlap) OverlapList;
+
+static void note_overlap(Bind *b, OverlapList *all, int first, int second, int phase, int layer)
+{
+    Overlap *found = NULL;
+    for (size_t i = 0; i < all->len && !found; i++) {
+        bool same = all->at[i].first == first && all->at[i].second == second;
+        found = same ? &all->at[i] : NULL;
+    }
+    if (!found) {
+        Overlap fresh = {first, second, 0, set_none(b->s, b->layers)};
+        vec_push(b->s->arena, all, fresh);
+        found = &vec_last(all);
+    }
+    found->phases |= 1u << phase;
+    set_add(&found->layers, layer);
+}
+
+static void own(Bind *b, int index, OverlapList *overlaps)
+{
+    const BindRule *r = &b->rules.at[index];
+    bool replaced = false;
+    for (size_t i = 0; i < b->layers->all.len; i++) {
+        for (int p = 0; r->acted.has[i] && p < PHASES; p++) {
+            int before = b->owner[p][i];
+            if (!(r->phases >> p & 1)) {
+                continue;
+            }
+            if (before >= 0 && !r->rule->override) {
+                note_overlap(b, overlaps, before, index, p, (int)i);
+                continue;
+            }
+            replaced = replaced || before >= 0;
+            b->owner[p][i] = index;
+            b->overrode[p][i] = before;
+        }
+    }
+    if (r->rule->override && r->acted.count && !replaced) {
+        report_override(b, (size_t)index);
+        b->failed = true;
+    }
+}
+
+static void bind_owners(Bind *b)
+{
+    OverlapList overlaps = {0};
+    for (size_t r = 0; r < b->rules.len; r++) {
+        own(b, (int)r, &overlaps);
+    }
+    for (size_t i = 0; i < overlaps.len; i++) {
+        const Overlap *o = &overlaps.at[i];
+        report_overlap(b, &b->rules.at[o->first], &b->rules.at[o->second], &o->layers, o->phases);
+        b->failed = true;
+    }
+}
+
+static void plan_layers(Bind *b)
+{
+    for (size_t i = 0; i < b->layers->all.len; i++) {
+        PlanLayer planned = {.layer = &b->layers->all.at[i], .tensor = -1};
+        bool any = false, skip = true;
+        for (int p = 0; p < PHASES; p++) {
+            int owner = b->owner[p][i], before = b->overrode[p][i];
+            if (owner < 0) {
+                continue;
+            }
+            const BindRule *r = &b->rules.at[owner];
+            planned.owner[p] = (PlanOwner){.rule = r->rule, .stage = r->stage,
+                                           .rule_index = r->index,
+                                           .overrode = before < 0 ? NULL
+                                                                  : b->rules.at[before].rule};
+            any = true;
+            skip = skip && r->skips;
+        }
+        if (any) {
+            planned.skip = skip;
+            b->planned[i] = (int)b->plan->layers_planned.len;
+            vec_push(b->s->arena, &b->plan->layers_planned, planned);
+        } else if (b->layers->all.at[i].roles & (ROLE_LINEAR | ROLE_CONV)) {
+            b->plan->untouched++;
+        }
+    }
+}
+
+/* ---- shared weights */
+
+static ValueInfo *weight_value(const Layer *layer)
+{
+    return layer->weight_at->inputs[layer->weight_slot];
+}
+
+static PlanTensor *tensor_of(Bind *b, Map *known, PlanLayer *planned)
+{
+    const Tensor *tensor = planned->layer->weight;
+    Str key = {(const char *)&tensor, sizeof tensor};
+    MapEntry *entry = map_find(known, key);
+    planned->tensor = (int)(entry ? (size_t)(entry - known->entries) : b->plan->tensors.len);
+    if (!entry) {
+        map_put(known, key, b->plan);
+        vec_push(b->s->arena, &b->plan->tensors, (PlanTensor){.tensor = tensor});
+    }
+    return &b->plan->tensors.at[planned->tensor];
+}
+
+static bool same_treatment(const PlanLayer *a, const PlanLayer *z)
+{
+    const PlanFormat *f = &a->format, *g = &z->format;
+    bool prune = a->prune == z->prune && a->keep == z->keep && a->group == z->group &&
+                 !(a->fraction < z->fraction || a->fraction > z->fraction) &&
+                 (a->prune != PRUNE_NM || a->layer->reduce_axis == z->layer->reduce_axis);
+    bool same = f->element == g->element && f->granule == g->granule && f->axis == g->axis &&
+                f->block == g->block && f->tail_short == g->tail_short && f->scale == g->scale &&
+                f->super == g->super && f->method == g->method;
+    return prune && a->quantized == z->quantized && (!a->quantized || same) &&
+           a->owner[0].rule == z->owner[0].rule && a->owner[1].rule == z->owner[1].rule;
+}
+
+/* One entry for each tensor that something is done to; E0408 where its readers disagree. */
+static void bind_tensors(Bind *b)
+{
+    Map known = map_on(b->s->arena);
+    for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
+        PlanLayer *planned = &b->plan->layers_planned.at[i];
+        if (!planned->quantized && planned->prune == PRUNE_NONE) {
+            continue;
+        }
+        PlanTensor *tensor = tensor_of(b, &known, planned);
+        vec_push(b->s->arena, &tensor->layers, (int)i);
+        const PlanLayer *first = &b->plan->layers_planned.at[tensor->layers.at[0]];
+        if (!same_treatment(first, planned)) {
+            report_shared(b, tensor, first, planned);
+            b->failed = true;
+        }
+    }
+    for (size_t i = 0; i < b->plan->tensors.len; i++) {
+        PlanTensor *tensor = &b->plan->tensors.at[i];
+        const PlanLayer *first = &b->plan->layers_planned.at[tensor->layers.at[0]];
+        const ValueInfo *value = weight_value(first->layer);
+        tensor->kept_float = value->graph_output || value->uses.len > tensor->layers.len;
+        if (tensor->kept_float && !first->quantized) {
+            report_shared_prune(b, tensor, first, value->uses.len - tensor->layers.len);
+            b->failed = true;
+        }
+    }
+}
+
+/* ---- totals */
+
+static uint64_t input_size(const Model *model)
+{
+    uint64_t size = model->input->size;
+    for (size_t i = 0; i < model->data_files.len; i++) {
+        size += model->data_files.at[i]->size;
+    }
+    return size;
+}
+
+static void add_up(Bind *b)
+{
+    Plan *plan = b->plan;
+    double stored = 0, weights = 0;
+    for (size_t i = 0; i < plan->tensors.len; i++) {
+        const PlanTensor *tensor = &plan->tensors.at[i];
+        const PlanLayer *first = &plan->layers_planned.at[tensor->layers.at[0]];
+        plan->size_before += tensor->tensor->size;
+        plan->size_after += first->stored + (tensor->kept_float ? tensor->tensor->size : 0);
+        if (first->quantized) {
+            stored += (double)first->stored * 8.0;
+            weights += (double)tensor->tensor->count;
+        }
+    }
+    plan->bits = weights > 0 ? stored / weights : 0;
+    uint64_t input = input_size(b->layers->model);
+    plan->size = input + plan->size_after;
+    plan->size -= plan->size_before < plan->size ? plan->size_before : plan->size;
+}
+
+static void publish_rules(Bind *b)
+{
+    for (size_t i = 0; i < b->rules.len; i++) {
+        const BindRule *r = &b->rules.at[i];
+        vec_push(b->s->arena, &b->plan->rules, r->rule);
+        vec_push(b->s->arena, &b->plan->matched, r->counted);
+        vec_push(b->s->arena, &b->plan->passed_over,
+                 r->phases ? r->selected.count - r->acted.count : 0);
+    }
+}
+
+bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out)
+{
+    Bind b = {.s = s, .recipe = recipe, .layers = layers};
+    b.plan = *out = arena_new(s->arena, Plan);
+    b.plan->recipe = recipe;
+    b.plan->layers = layers;
+    for (int p = 0; p < PHASES; p++) {
+        b.owner[p] = filled(&b, -1);
+        b.overrode[p] = filled(&b, -1);
+    }
+    b.planned = filled(&b, -1);
+    if (recipe->stages.len > 1) {
+        diag_error(s, "E0001", recipe->stages.at[1].span,
+                   "more than one stage is not in this build of morc");
+        b.failed = true;
+    }
+    for (size_t i = 0; recipe->stages.len && i < recipe->stages.at[0].rules.len; i++) {
+        bind_rule(&b, &recipe->stages.at[0].rules.at[i], 0, (int)i);
+    }
+    bind_owners(&b);
+    plan_layers(&b);
+    publish_rules(&b);
+    bind_steps(&b);
+    bind_targets(&b);
+    if (!b.failed) {
+        bind_tensors(&b);
+        bind_opset(&b);
+        add_up(&b);
+    }
+    bind_expects(&b);
+    return !b.failed;
+}

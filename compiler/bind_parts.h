@@ -1,0 +1,62 @@
+/* What bind.c shares with the files that finish its work; nothing else includes this. */
+#ifndef COMPILER_BIND_PARTS_H
+#define COMPILER_BIND_PARTS_H
+#include "compiler/names.h"
+#include "compiler/plan.h"
+
+enum { PHASES = 3 }; /* edit, encode, tune */
+
+typedef struct BindRule {
+    const Rule *rule;
+    int stage, index;        /* in its stage */
+    bool poisoned;           /* its selector failed; said already */
+    bool skips;              /* its only step is `skip` */
+    unsigned phases;         /* bit p: it has a step of that phase */
+    LayerSet selected;       /* what the selector finds */
+    LayerSet acted;          /* the part that its steps act on */
+    LayerSet counted;        /* what it counts as matching */
+} BindRule;
+
+typedef struct Bind {
+    Session *s;
+    const Recipe *recipe;
+    const Layers *layers;
+    Plan *plan;
+    Vec(BindRule) rules;     /* recipe order */
+    int *owner[PHASES];      /* of each layer: index in rules, -1 for nobody */
+    int *overrode[PHASES];   /* rule that had it before, -1 */
+    int *planned;            /* layer -> index in Plan.layers_planned, -1 */
+    bool failed;
+} Bind;
+
+/* ---- bind_format.c: what each step does to each layer */
+
+/* Fills prune and format fields of every planned layer, and its bits and stored bytes.
+ * E0405, E0501, E0505, E0506, E0507, grouped by step. */
+void bind_steps(Bind *b);
+/* Bytes that codes, scales and zero points take; the float weight's own when not quantized. */
+uint64_t stored_bytes(const PlanLayer *planned);
+/* Opset whose DequantizeLinear takes what is stored for this layer. */
+int64_t needed_opset(const PlanLayer *planned);
+
+/* ---- bind_target.c: E0503, E0504; sets Plan.opset */
+void bind_targets(Bind *b);
+void bind_opset(Bind *b);
+
+/* ---- bind_report.c: E04xx and E0502, with layers, counts and both rules */
+void report_overlap(Bind *b, const BindRule *first, const BindRule *second, const LayerSet *layers,
+                    unsigned phases);
+void report_override(Bind *b, size_t rule);
+void report_weightless(Bind *b, const BindRule *rule);
+void report_encoded(Bind *b, const BindRule *rule, const Step *step, const LayerSet *of,
+                    const LayerSet *encoded);
+void report_shared(Bind *b, const PlanTensor *tensor, const PlanLayer *a, const PlanLayer *z);
+void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *layer, size_t others);
+/* The selector as one expression, fit to stand after `on` and, in (), beside an operator. */
+Str selector_text(Session *s, const Selector *selector);
+Str selector_operand(Session *s, const Selector *selector);
+
+/* ---- bind_expect.c: expects that need no run; E0901 */
+void bind_expects(Bind *b);
+
+#endif
