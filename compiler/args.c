@@ -189,7 +189,10 @@ static bool take_param(Parser *p, int i, Str text)
         diag_label(d, "no `=` with a name before it");
         return false;
     }
-    ParamFlag param = {str_slice(text, 0, (size_t)eq), str_slice(text, (size_t)eq + 1, text.len)};
+    Span word = argument_span(p, i);
+    uint32_t skip = word.length - (uint32_t)text.len; /* "-p" may be attached */
+    ParamFlag param = {str_slice(text, 0, (size_t)eq), str_slice(text, (size_t)eq + 1, text.len),
+                       {word.source, word.offset + skip, (uint32_t)eq}};
     vec_push(p->s->arena, &p->args->params, param);
     return true;
 }

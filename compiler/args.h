@@ -11,6 +11,7 @@ typedef enum Verb {
 
 typedef struct ParamFlag {
     Str name, expr;
+    Span name_span;        /* in a pseudo-source that holds the whole line */
 } ParamFlag;
 
 typedef struct Args {

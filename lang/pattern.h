@@ -9,7 +9,5 @@ typedef struct Pattern Pattern;
 Pattern *pattern_glob(Session *s, Str text, Span span);
 Pattern *pattern_regex(Session *s, Str text, Span span);
 bool pattern_match(const Pattern *p, Str path);
-/* Frees what TRE allocated; patterns are registered with the arena's owner at session_close. */
-void pattern_close(Pattern *p);
 
 #endif

@@ -192,6 +192,7 @@ typedef struct ElementInfo {  /* a row for each element format the build has, en
 
 typedef struct ParamGiven {   /* -p NAME=EXPR */
     Str name;
+    Span name_span;           /* where it stands on the command line, for messages */
     const Source *source;     /* of the expression */
 } ParamGiven;
 
