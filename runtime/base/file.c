@@ -158,6 +158,8 @@ static const char *adopt(Session *s, Input *in) {
             return strerror(errno);
         }
         in->size = size;
+        /* read ahead far, and let these pages be the first that the page cache gives up */
+        madvise((void *)(uintptr_t)in->data, size, MADV_SEQUENTIAL);
         guard_mapping(in);
     }
     return NULL;

@@ -10,6 +10,7 @@
 enum {
     STAGING = 256 << 10,   /* small segments are gathered here and written together */
     SMALL = 32 << 10,      /* what is small */
+    WRITEBACK = 256 << 10, /* writes of this size go to the disk at once */
     TICK = 100             /* milliseconds between two looks at progress and the stop flag */
 };
 
@@ -94,6 +95,9 @@ static Outcome write_bytes(Run *run, Worker *w, int file, uint64_t offset, const
                            size_t size) {
     const double start = now();
     const int error = output_write(run->files[file], offset, data, size);
+    if (size >= WRITEBACK) { /* the disk begins now, so that the fsync at the end finds little to do */
+        run->s->sys->start_writeback(run->files[file]->fd, (off_t)offset, (off_t)size);
+    }
     w->times.seconds_write += now() - start;
     return (Outcome){error, file};
 }
@@ -107,6 +111,7 @@ static Outcome copy_large(Run *run, Worker *w, const ScheduleSegment *g, uint64_
     const double start = now();
     const int error = output_copy(run->files[g->file], g->offset + from, g->input,
                                   g->input_offset + from, size);
+    run->s->sys->start_writeback(run->files[g->file]->fd, (off_t)(g->offset + from), (off_t)size);
     w->times.seconds_copy += now() - start;
     return (Outcome){error, g->file};
 }
