@@ -27,7 +27,8 @@ Input *input_open_beneath(Session *s, const Input *base, Str relative, Str what)
 Input *input_from(Session *s, int fd, Str path);
 bool input_unchanged(Session *s, const Input *input);          /* E1104 if it was modified */
 void input_close(Session *s, Input *input);                    /* NULL is fine */
-bool file_read_text(Session *s, Str path, size_t limit, Str *text); /* small text files, "-" = stdin */
+/* Small text files; "-" is the standard input. */
+bool file_read_text(Session *s, Str path, size_t limit, Str *text);
 
 /* What a system call interrupted by a signal is worth: tried again, but not for ever. */
 enum { FILE_TRIES = 100 };

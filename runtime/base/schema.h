@@ -16,7 +16,7 @@ typedef struct Param {
     ParamType type;
     bool required;
     bool later;            /* parsed and named, but E0001 "not in this build" when given */
-    const char *choices;   /* PARAM_CHOICE: "max | mse"; a choice with a trailing '*' is for later */
+    const char *choices;   /* PARAM_CHOICE: "max | mse"; one with a trailing '*' is for later */
     const char *initial;   /* default as recipe text, shown in help; NULL if none */
     const char *range;     /* "0.0..1.0", checked by resolve; NULL if none */
     const char *doc;
@@ -24,7 +24,9 @@ typedef struct Param {
 
 typedef enum Phase { PHASE_SETTING, PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE, PHASE_SKIP } Phase;
 
-typedef enum SchemaKind { SCHEMA_STEP, SCHEMA_SETTING, SCHEMA_EMIT, SCHEMA_DATA, SCHEMA_METHOD } SchemaKind;
+typedef enum SchemaKind {
+    SCHEMA_STEP, SCHEMA_SETTING, SCHEMA_EMIT, SCHEMA_DATA, SCHEMA_METHOD
+} SchemaKind;
 
 typedef struct Schema {
     const char *name;
@@ -48,7 +50,7 @@ Str schema_nearest(const Schema *schema, Str wrong);
 /* "alpha  float in 0.0..1.0 = 0.5    doc" rows, aligned, for E0202 and explain; a newline between
  * rows, none at the end. */
 void schema_describe(const Schema *schema, Buf *out);
-/* Best of `count` candidates for `wrong`, or an empty Str: all three allow a third of its length. */
+/* Best of `count` candidates, or an empty Str: all three allow a third of the length of `wrong`. */
 Str nearest_of(Str wrong, const Str *candidates, size_t count);
 
 #endif

@@ -1,5 +1,5 @@
 /* Str: a slice of bytes, borrowed, not NUL-terminated. Buf: text under construction, grows on an
- * arena; its data is NUL-terminated after every call. Interned strings (map.h) compare by pointer. */
+ * arena; its data is NUL-terminated after every call. Interned ones (map.h) compare by pointer. */
 #ifndef RUNTIME_BASE_STR_H
 #define RUNTIME_BASE_STR_H
 #include <stdarg.h>

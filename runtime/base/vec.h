@@ -1,5 +1,5 @@
 /* Typed vectors on an arena: `Vec(int) v = {0}; vec_push(arena, &v, 3); v.at[0]`. Growing leaves
- * the old storage to the arena. Vec(T) makes a new type at each use: typedef it when it is passed. */
+ * the old storage to the arena. Vec(T) makes a new type at each use: typedef what is passed. */
 #ifndef RUNTIME_BASE_VEC_H
 #define RUNTIME_BASE_VEC_H
 #include <string.h>

@@ -56,11 +56,11 @@ static int plan_memory(Run *run, DeviceNeed *need, size_t *bytes) {
     const size_t slot = aligned(need->state) + sizeof(Slot);
     int threads = run->s->threads < 1 ? 1 : run->s->threads;
     threads = threads > LIMIT_THREADS ? LIMIT_THREADS : threads;
-    while (threads > 1 && run->s->memory && worker * (size_t)threads + slot * (size_t)(threads + 1) >
-                                                run->s->memory) {
-        threads--;
-    }
     *bytes = worker * (size_t)threads + slot * (size_t)(threads + 1);
+    while (threads > 1 && run->s->memory && *bytes > run->s->memory) {
+        threads--;
+        *bytes -= worker + slot;
+    }
     if (run->s->memory && *bytes > run->s->memory) {
         Diag *d = diag_error(run->s, "E1105", NO_SPAN, "%s of memory are too few for this model",
                              str_bytes(run->s->arena, run->s->memory).data);
@@ -95,7 +95,7 @@ static Outcome write_bytes(Run *run, Worker *w, int file, uint64_t offset, const
                            size_t size) {
     const double start = now();
     const int error = output_write(run->files[file], offset, data, size);
-    if (size >= WRITEBACK) { /* the disk begins now, so that the fsync at the end finds little to do */
+    if (size >= WRITEBACK) { /* the disk begins now: the fsync at the end finds little to do */
         run->s->sys->start_writeback(run->files[file]->fd, (off_t)offset, (off_t)size);
     }
     w->times.seconds_write += now() - start;

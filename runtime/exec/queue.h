@@ -82,7 +82,7 @@ typedef struct Queue {
 
 typedef enum Taken { TAKEN_UNIT, TAKEN_WAIT, TAKEN_END } Taken;
 
-/* Plans; resets the metrics of all jobs. Slots come with queue_slots, when their number is known. */
+/* Plans; resets the metrics of all jobs. queue_slots follows, when the number is known. */
 void queue_open(Queue *queue, Schedule *schedule, Arena *arena);
 void queue_slots(Queue *queue, int count, size_t state_size, Arena *arena);
 Taken queue_take(Queue *queue, Unit *unit);

@@ -2,6 +2,10 @@
 #include "runtime/exec/schedule.h"
 #include "runtime/base/sanitize.h"
 
+static bool is_in(const Schedule *schedule, size_t segment, size_t file) {
+    return segment < schedule->segments.len && schedule->segments.at[segment].file == (int)file;
+}
+
 static const char *type_word(int onnx_type) {
     switch (onnx_type) {
     case 1: return "f32";
@@ -36,7 +40,8 @@ static void print_kernel(Buf *out, const Kernel *k) {
         buf_char(out, ' ');
         print_view(out, k->view);
         buf_printf(out, " scale %s%s%s", type_word(k->scale_type),
-                   k->method == METHOD_MSE ? " mse" : "", k->layout == LAYOUT_NBITS ? " nbits" : "");
+                   k->method == METHOD_MSE ? " mse" : "",
+                   k->layout == LAYOUT_NBITS ? " nbits" : "");
     }
     if (k->metrics) {
         buf_str(out, STR(" metrics"));
@@ -77,8 +82,8 @@ void schedule_print(const Schedule *schedule, Buf *out) {
         buf_printf(out, "file %zu ", i);
         buf_safe(out, file->path);
         buf_printf(out, " %llu bytes\n", (unsigned long long)file->size);
-        for (; next < schedule->segments.len && schedule->segments.at[next].file == (int)i; next++) {
-            print_segment(out, &schedule->segments.at[next]);
+        while (is_in(schedule, next, i)) {
+            print_segment(out, &schedule->segments.at[next++]);
         }
     }
 }
@@ -110,8 +115,8 @@ const char *schedule_check(const Schedule *schedule) {
     size_t next = 0, codes = 0;
     for (size_t i = 0; i < schedule->files.len; i++) {
         uint64_t at = 0;
-        for (; next < schedule->segments.len && schedule->segments.at[next].file == (int)i; next++) {
-            const ScheduleSegment *g = &schedule->segments.at[next];
+        while (is_in(schedule, next, i)) {
+            const ScheduleSegment *g = &schedule->segments.at[next++];
             if (g->offset != at || __builtin_add_overflow(at, g->size, &at)) {
                 return "segments leave a hole or overlap";
             }

@@ -14,7 +14,7 @@ typedef struct ScheduleFile {
  * output that no segment names is not stored. */
 typedef struct ScheduleJob {
     Kernel kernel;
-    const void *source;      /* the whole tensor; lives (mapped or on an arena) until exec_run ends */
+    const void *source;      /* the whole tensor; mapped or on an arena until exec_run ends */
     Str name;                /* of the tensor, for -d schedule */
     KernelMetrics metrics;   /* result; meaningless unless exec_run returned true */
 } ScheduleJob;
