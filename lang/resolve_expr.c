@@ -330,7 +330,7 @@ static const Value *unary(Resolver *r, const Ast *e)
     }
     if (e->op == OP_COMPLEMENT) {
         if (a->type == VALUE_STRING) {
-            a = selector_text(r, a, false);
+            a = selector_of_text(r, a, false);
         }
         return a->type == VALUE_SELECTOR ? selector_wrap(r, SELECT_COMPLEMENT, e->span, a) : wrong_type(r, a->span, "a selector", a);
     }
@@ -447,7 +447,7 @@ static const Value *literal(Resolver *r, const Ast *e)
     default:
         v = value_new(r, VALUE_STRING, e->span);
         v->text = e->text;
-        return e->kind == AST_REGEX ? selector_text(r, v, true) : v;
+        return e->kind == AST_REGEX ? selector_of_text(r, v, true) : v;
     }
 }
 
@@ -475,7 +475,7 @@ static const Value *indexed(Resolver *r, const Ast *e)
         return a;
     }
     if (a->type == VALUE_STRING) {
-        a = selector_text(r, a, false);
+        a = selector_of_text(r, a, false);
     }
     if (a->type == VALUE_SELECTOR) {
         return evaluate_filter(r, e, a);
@@ -578,7 +578,7 @@ const Value *evaluate(Resolver *r, const Ast *e)
     case AST_OPTIONAL: {
         const Value *a = evaluate(r, e->a);
         if (a->type == VALUE_STRING) {
-            a = selector_text(r, a, false);
+            a = selector_of_text(r, a, false);
         }
         if (a->type == VALUE_POISON) {
             return a;
@@ -612,7 +612,7 @@ const Value *coerce(Resolver *r, const Value *v, ParamType wanted, const char *w
     case PARAM_PATTERN: fits = v->type == VALUE_RATIO || v->type == VALUE_FLOAT || v->type == VALUE_INT; break;
     case PARAM_SELECTOR:
         if (v->type == VALUE_STRING) {
-            v = selector_text(r, v, false);
+            v = selector_of_text(r, v, false);
         }
         fits = v->type == VALUE_SELECTOR;
         break;

@@ -85,7 +85,7 @@ bool is_format_call(Str name);
 bool is_builtin_selector(Str name);
 bool is_selector_call(Str name);
 const Value *selector_name(Resolver *r, Str name, Span span); /* built in or an op; NULL if neither */
-const Value *selector_text(Resolver *r, const Value *text, bool regex);
+const Value *selector_of_text(Resolver *r, const Value *text, bool regex);
 const Value *evaluate_selector_call(Resolver *r, const Ast *e);
 const Value *evaluate_set(Resolver *r, const Ast *e, const Value *a, const Value *b);
 const Value *evaluate_filter(Resolver *r, const Ast *e, const Value *set);

@@ -69,7 +69,7 @@ const Value *selector_name(Resolver *r, Str name, Span span)
     return selector_value(r, sel);
 }
 
-const Value *selector_text(Resolver *r, const Value *text, bool regex)
+const Value *selector_of_text(Resolver *r, const Value *text, bool regex)
 {
     Selector *sel = selector_new(r, regex ? SELECT_REGEX : SELECT_GLOB, text->span);
     sel->text = text->text;
@@ -87,7 +87,7 @@ const Value *selector_wrap(Resolver *r, SelectorKind kind, Span span, const Valu
 static const Value *as_set(Resolver *r, const Value *v)
 {
     if (v->type == VALUE_STRING) {
-        v = selector_text(r, v, false);
+        v = selector_of_text(r, v, false);
     }
     return v->type == VALUE_SELECTOR ? v : wrong_type(r, v->span, "a selector", v);
 }
