@@ -337,7 +337,7 @@ static void failing_allocations_end_a_run_cleanly(void **state) {
         assert_int_equal(faulty_open_files(), 0);
         assert_int_equal(alloc_live(), live);
         if (!failed) {
-            assert_true(n > 10);
+            assert_true(n > 1); /* release builds take few, large blocks */
             break;
         }
         assert_true(n < 3000);
