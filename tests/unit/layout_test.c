@@ -56,6 +56,28 @@ static void over_the_limit(void **state) {
     }
 }
 
+/* A file of almost 2 GiB, a hole but for its ends: an unknown field that must be kept. */
+static void nothing_can_leave(void **state) {
+    (void)state;
+    const Str head = model_bytes(value(11, "x", 1));
+    Buf tag = buf_on(S->arena);
+    wire_put_tag(&tag, 99, WIRE_BYTES);
+    wire_put_varint(&tag, INT32_MAX - head.len - 7);
+    const Str path = path_of("huge.onnx"), bytes = J(head, buf_view(&tag));
+    unit_write(path.data, bytes.data, bytes.len);
+    assert_int_equal(truncate(path.data, INT32_MAX), 0);
+    Model *m = model_open(S, path);
+    assert_non_null(m);
+    assert_int_equal(lay_out(m).size[0], INT32_MAX);
+    edit_metadata(m, STR("k"), STR("v"));
+    Layout l;
+    assert_false(model_layout(m, &(LayoutOptions){.data_name = STR("d")}, &l));
+    assert_str(S->diags.all.at[0]->code, "E1012");
+    assert_int_equal(truncate(path.data, (off_t)INT32_MAX + 1), 0);
+    assert_null(model_open(S, path));
+    assert_non_null(strstr(unit_diags(S), "larger than 2 GiB"));
+}
+
 static int file_of(Str bytes) {
     const int fd = memfd_create("out", MFD_CLOEXEC);
     assert_int_equal(write(fd, bytes.data, bytes.len), bytes.len);
@@ -113,7 +135,7 @@ static void reading_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(pieces), TEST(data_file), TEST(over_the_limit), TEST(reading_back),
+        TEST(pieces), TEST(data_file), TEST(over_the_limit), TEST(nothing_can_leave), TEST(reading_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
