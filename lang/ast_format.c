@@ -5,130 +5,13 @@
 
 enum { WIDTH = 100 };
 
-static void expr(const Ast *e, Buf *out);
-
-static void args(const AstList *list, Buf *out)
-{
-    for (size_t i = 0; i < list->len; i++) {
-        if (i) {
-            buf_str(out, STR(", "));
-        }
-        expr(list->at[i], out);
-    }
-}
-
-static void call(const AstList *list, Buf *out)
-{
-    buf_char(out, '(');
-    args(list, out);
-    buf_char(out, ')');
-}
-
-static void binary(const Ast *e, Buf *out)
-{
-    expr(e->a, out);
-    if (e->op == OP_RANGE) {
-        buf_str(out, STR(".."));
-    } else {
-        buf_printf(out, " %s ", ast_op_text[e->op]);
-    }
-    expr(e->b, out);
-}
-
-static void postfix(const Ast *e, Buf *out)
-{
-    expr(e->a, out);
-    switch (e->kind) {
-    case AST_MEMBER:
-        buf_printf(out, ".%.*s", STR_ARG(e->name));
-        break;
-    case AST_PER:
-        buf_printf(out, " per %.*s", STR_ARG(e->name));
-        if (e->flag) {
-            call(&e->kids, out);
-        }
-        break;
-    case AST_SCALE:
-        buf_printf(out, " scale %.*s", STR_ARG(e->name));
-        break;
-    case AST_DYNAMIC:
-        buf_str(out, STR(" dynamic"));
-        break;
-    case AST_OPTIONAL:
-        buf_char(out, '?');
-        break;
-    case AST_CALL:
-        call(&e->kids, out);
-        break;
-    default: /* AST_INDEX */
-        buf_char(out, '[');
-        expr(e->b, out);
-        buf_char(out, ']');
-    }
-}
-
-static void expr(const Ast *e, Buf *out)
-{
-    switch (e->kind) {
-    case AST_IF:
-        buf_str(out, STR("if "));
-        expr(e->a, out);
-        buf_str(out, STR(" then "));
-        expr(e->b, out);
-        buf_str(out, STR(" else "));
-        expr(e->c, out);
-        break;
-    case AST_BINARY:
-        binary(e, out);
-        break;
-    case AST_UNARY:
-        buf_printf(out, "%s%s", ast_op_text[e->op], e->op == OP_NOT ? " " : "");
-        expr(e->a, out);
-        break;
-    case AST_MEMBER: case AST_PER: case AST_SCALE: case AST_DYNAMIC: case AST_OPTIONAL:
-    case AST_CALL: case AST_INDEX:
-        postfix(e, out);
-        break;
-    case AST_ARG:
-        if (e->name.len) {
-            buf_printf(out, "%.*s = ", STR_ARG(e->name));
-        }
-        expr(e->a, out);
-        break;
-    case AST_ATTR:
-        buf_printf(out, ".%.*s", STR_ARG(e->name));
-        break;
-    case AST_PATH:
-        for (size_t i = 0; i < e->kids.len; i++) {
-            buf_printf(out, "%s%.*s", i ? "." : "", STR_ARG(e->kids.at[i]->name));
-        }
-        break;
-    case AST_LIST:
-        buf_char(out, '[');
-        args(&e->kids, out);
-        buf_char(out, ']');
-        break;
-    case AST_PAREN:
-        buf_char(out, '(');
-        expr(e->a, out);
-        buf_char(out, ')');
-        break;
-    default: /* names and literals, as written */
-        buf_str(out, span_text(e->span));
-    }
-}
-
-void ast_format_expr(const Ast *e, Buf *out)
-{
-    expr(e, out);
-}
-
 typedef struct Printer {
     Buf *out;
     size_t line;   /* where the line being written began */
 } Printer;
 
 static void statement(Printer *f, const Ast *a, size_t indent);
+static void value(Printer *f, const Ast *e, size_t indent, size_t tail);
 
 static void newline(Printer *f, size_t indent)
 {
@@ -144,47 +27,195 @@ static bool fits(const Printer *f, size_t more)
 
 static size_t flat_length(const Printer *f, const Ast *e)
 {
+    ArenaMark mark = arena_mark(f->out->arena);
     Buf b = buf_on(f->out->arena);
-    expr(e, &b);
+    ast_format_expr(e, &b);
+    arena_reset(f->out->arena, mark);
     return b.len;
 }
 
-/* Arguments: on one line when they fit with `tail` columns after them, else one a line. */
-static void arguments(Printer *f, const AstList *list, size_t indent, size_t tail)
+static size_t flat_list_length(const Printer *f, const AstList *list)
 {
-    Buf flat = buf_on(f->out->arena);
-    call(list, &flat);
-    if (fits(f, flat.len + tail) || list->len == 0) {
-        buf_str(f->out, buf_view(&flat));
-        return;
-    }
-    buf_char(f->out, '(');
+    size_t n = 0;
     for (size_t i = 0; i < list->len; i++) {
-        newline(f, indent + 2);
-        expr(list->at[i], f->out);
-        if (i + 1 < list->len) {
-            buf_char(f->out, ',');
-        }
+        n += flat_length(f, list->at[i]) + (i ? 2 : 0);
     }
-    newline(f, indent);
-    buf_char(f->out, ')');
+    return n;
 }
 
-/* a | b | c over several lines when it does not fit. */
+/* (a, b) or [a, b]: on one line when it fits with `tail` columns after it, else one a line. */
+static void bracketed(Printer *f, const char brackets[2], const AstList *list, size_t indent,
+                      size_t tail)
+{
+    buf_char(f->out, brackets[0]);
+    if (list->len == 0 || fits(f, flat_list_length(f, list) + 1 + tail)) {
+        for (size_t i = 0; i < list->len; i++) {
+            buf_str(f->out, i ? STR(", ") : STR(""));
+            ast_format_expr(list->at[i], f->out);
+        }
+    } else {
+        for (size_t i = 0; i < list->len; i++) {
+            bool last = i + 1 == list->len;
+            newline(f, indent + 2);
+            value(f, list->at[i], indent + 2, last ? 0 : 1);
+            buf_str(f->out, last ? STR("") : STR(","));
+        }
+        newline(f, indent);
+    }
+    buf_char(f->out, brackets[1]);
+}
+
+static void arguments(Printer *f, const AstList *list, size_t indent, size_t tail)
+{
+    bracketed(f, "()", list, indent, tail);
+}
+
+/* Operators that continue the line before when they begin one. */
+static bool may_lead(AstOp op)
+{
+    return op == OP_OR || op == OP_AND || op == OP_UNION || op == OP_INTERSECT || op == OP_SUB;
+}
+
+static bool same_operator(const Ast *e, AstOp op)
+{
+    return e->kind == AST_BINARY && e->op == op;
+}
+
+static bool begins_line(Span at)
+{
+    uint32_t i = at.offset;
+    while (i > 0 && (at.source->text.data[i - 1] == ' ' || at.source->text.data[i - 1] == '\t')) {
+        i--;
+    }
+    return i > 0 && at.source->text.data[i - 1] == '\n';
+}
+
+/* The author wrote a | b over several lines: a list, and it stays one. */
+static bool is_tall_list(const Ast *e)
+{
+    for (; same_operator(e, OP_UNION); e = e->a) {
+        if (begins_line(e->op_span)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* a | b | c, each operand but the first on a line of its own, behind the operator. */
+static void tall_list(Printer *f, const Ast *e, size_t indent, size_t tail)
+{
+    Vec(const Ast *) right = {0};
+    const Ast *first = e;
+    for (; same_operator(first, e->op); first = first->a) {
+        vec_push(f->out->arena, &right, first);
+    }
+    value(f, first, indent, 0);
+    while (right.len) {
+        const Ast *b = right.at[--right.len];
+        newline(f, indent + 2);
+        buf_printf(f->out, "%s ", ast_op_text[b->op]);
+        value(f, b->b, indent + 2, right.len ? 0 : tail);
+    }
+}
+
+static void tall_if(Printer *f, const Ast *e, size_t indent, size_t tail)
+{
+    buf_str(f->out, STR("if "));
+    value(f, e->a, indent, 0);
+    newline(f, indent + 2);
+    buf_str(f->out, STR("then "));
+    value(f, e->b, indent + 2, 0);
+    newline(f, indent + 2);
+    buf_str(f->out, STR("else "));
+    value(f, e->c, indent + 2, tail);
+}
+
+/* What follows the operand of a postfix form: " per block", ".name", "[...]". */
+static void suffix(Printer *f, const Ast *e, size_t indent, size_t tail)
+{
+    switch (e->kind) {
+    case AST_CALL:
+        arguments(f, &e->kids, indent, tail);
+        break;
+    case AST_PER:
+        buf_printf(f->out, " per %.*s", STR_ARG(e->name));
+        if (e->flag) {
+            arguments(f, &e->kids, indent, tail);
+        }
+        break;
+    case AST_INDEX:
+        buf_char(f->out, '[');
+        value(f, e->b, indent + 2, tail + 1);
+        buf_char(f->out, ']');
+        break;
+    case AST_MEMBER:
+        buf_printf(f->out, ".%.*s", STR_ARG(e->name));
+        break;
+    case AST_SCALE:
+        buf_printf(f->out, " scale %.*s", STR_ARG(e->name));
+        break;
+    default:
+        buf_str(f->out, e->kind == AST_DYNAMIC ? STR(" dynamic") : STR("?"));
+    }
+}
+
+/* Does a call stand somewhere in a chain of postfix forms? Its arguments break first. */
+static bool has_call(const Ast *e)
+{
+    while (e && (e->kind == AST_PER || e->kind == AST_INDEX || e->kind == AST_MEMBER ||
+                 e->kind == AST_SCALE || e->kind == AST_DYNAMIC || e->kind == AST_OPTIONAL)) {
+        e = e->a;
+    }
+    return e && e->kind == AST_CALL;
+}
+
+static void tall_postfix(Printer *f, const Ast *e, size_t indent, size_t tail)
+{
+    if (e->kind != AST_CALL && has_call(e->a)) {
+        size_t rest = flat_length(f, e) - flat_length(f, e->a);
+        value(f, e->a, indent, tail + rest);
+    } else {
+        value(f, e->a, indent, 0);
+    }
+    suffix(f, e, indent, tail);
+}
+
+/* An expression with `tail` columns after it: flat when it fits, else broken from the outside in. */
 static void value(Printer *f, const Ast *e, size_t indent, size_t tail)
 {
-    if (fits(f, flat_length(f, e) + tail)) {
-        expr(e, f->out);
-    } else if (e->kind == AST_BINARY && e->op == OP_UNION) {
-        value(f, e->a, indent, 0);
-        newline(f, indent + 2);
-        buf_str(f->out, STR("| "));
-        expr(e->b, f->out);
-    } else if (e->kind == AST_CALL) {
-        expr(e->a, f->out);
-        arguments(f, &e->kids, indent, tail);
-    } else {
-        expr(e, f->out);
+    if (fits(f, flat_length(f, e) + tail) && !is_tall_list(e)) {
+        ast_format_expr(e, f->out);
+        return;
+    }
+    switch (e->kind) {
+    case AST_BINARY:
+        if (may_lead(e->op)) {
+            tall_list(f, e, indent, tail);
+        } else {
+            ast_format_expr(e, f->out);
+        }
+        break;
+    case AST_IF:
+        tall_if(f, e, indent, tail);
+        break;
+    case AST_CALL: case AST_PER: case AST_INDEX: case AST_MEMBER: case AST_SCALE: case AST_DYNAMIC:
+    case AST_OPTIONAL:
+        tall_postfix(f, e, indent, tail);
+        break;
+    case AST_PAREN:
+        buf_char(f->out, '(');
+        value(f, e->a, indent + 2, tail + 1);
+        buf_char(f->out, ')');
+        break;
+    case AST_LIST:
+        bracketed(f, "[]", &e->kids, indent, tail);
+        break;
+    case AST_ARG:
+        buf_printf(f->out, "%.*s%s", STR_ARG(e->name), e->name.len ? " = " : "");
+        value(f, e->a, indent, tail);
+        break;
+    default:
+        ast_format_expr(e, f->out);
     }
 }
 
@@ -258,36 +289,34 @@ static void param(Printer *f, const Ast *a)
     buf_printf(f->out, "param %.*s: %.*s", STR_ARG(a->name), STR_ARG(a->type));
     if (a->a) {
         buf_str(f->out, STR(" in "));
-        expr(a->a, f->out);
+        ast_format_expr(a->a, f->out);
     }
     if (a->b) {
         buf_str(f->out, STR(" = "));
-        expr(a->b, f->out);
+        ast_format_expr(a->b, f->out);
     }
 }
 
 static void function(Printer *f, const Ast *a, size_t indent)
 {
     buf_printf(f->out, "fn %.*s(", STR_ARG(a->name));
-    size_t n = 0;
-    while (n < a->kids.len && a->kids.at[n]->kind == AST_NAME) {
-        buf_printf(f->out, "%s%.*s", n ? ", " : "", STR_ARG(a->kids.at[n]->name));
-        n++;
+    AstList body = {0};
+    for (size_t i = 0; i < a->kids.len; i++) {
+        Ast *kid = a->kids.at[i];
+        if (kid->kind == AST_NAME) {
+            buf_printf(f->out, "%s%.*s", i ? ", " : "", STR_ARG(kid->name));
+        } else {
+            vec_push(f->out->arena, &body, kid);
+        }
     }
-    if (!a->flag) {
+    if (a->flag) {
+        vec_push(f->out->arena, &body, a->a);
+        buf_str(f->out, STR(") "));
+        braces(f, &body, a->comments, indent);
+    } else {
         buf_str(f->out, STR(") = "));
         value(f, a->a, indent, 0);
-        return;
     }
-    buf_str(f->out, STR(") {"));
-    for (; n < a->kids.len; n++) {
-        newline(f, indent + 2);
-        statement(f, a->kids.at[n], indent + 2);
-    }
-    newline(f, indent + 2);
-    expr(a->a, f->out);
-    newline(f, indent);
-    buf_char(f->out, '}');
 }
 
 static void transform(Printer *f, const Ast *a, size_t indent)
@@ -298,7 +327,7 @@ static void transform(Printer *f, const Ast *a, size_t indent)
         buf_printf(f->out, "%s%.*s: %.*s", i ? ", " : "", STR_ARG(formal->name), STR_ARG(formal->type));
         if (formal->b) {
             buf_str(f->out, STR(" = "));
-            expr(formal->b, f->out);
+            ast_format_expr(formal->b, f->out);
         }
     }
     buf_str(f->out, STR(") "));
@@ -307,7 +336,7 @@ static void transform(Printer *f, const Ast *a, size_t indent)
 
 static void step(Printer *f, const Ast *a, size_t indent)
 {
-    expr(a->a, f->out);
+    ast_format_expr(a->a, f->out);
     if (a->flag) {
         arguments(f, &a->kids, indent, a->b ? 2 : 0);
     }
@@ -320,7 +349,7 @@ static void step(Printer *f, const Ast *a, size_t indent)
 static void use(Printer *f, const Ast *a)
 {
     buf_str(f->out, STR("use "));
-    expr(a->a, f->out);
+    ast_format_expr(a->a, f->out);
     if (a->name.len) {
         buf_printf(f->out, " as %.*s", STR_ARG(a->name));
     }
@@ -334,18 +363,12 @@ static void rule(Printer *f, const Ast *a, size_t indent)
     block(f, a->b, indent);
 }
 
-static void keyword_list(Printer *f, const char *word, const AstList *list)
-{
-    buf_printf(f->out, "%s ", word);
-    args(list, f->out);
-}
-
 static void statement(Printer *f, const Ast *a, size_t indent)
 {
     switch (a->kind) {
     case AST_EDITION:
         buf_str(f->out, STR("mor "));
-        expr(a->a, f->out);
+        ast_format_expr(a->a, f->out);
         break;
     case AST_USE:
         use(f, a);
@@ -372,7 +395,10 @@ static void statement(Printer *f, const Ast *a, size_t indent)
         transform(f, a, indent);
         break;
     case AST_TARGET:
-        keyword_list(f, "target", &a->kids);
+        for (size_t i = 0; i < a->kids.len; i++) {
+            buf_str(f->out, i ? STR(", ") : STR("target "));
+            ast_format_expr(a->kids.at[i], f->out);
+        }
         break;
     case AST_EMIT:
         buf_str(f->out, STR("emit "));
@@ -380,7 +406,7 @@ static void statement(Printer *f, const Ast *a, size_t indent)
         break;
     case AST_INCLUDE:
         buf_str(f->out, STR("include "));
-        expr(a->a, f->out);
+        ast_format_expr(a->a, f->out);
         if (a->flag) {
             arguments(f, &a->kids, indent, 0);
         }
@@ -394,15 +420,15 @@ static void statement(Printer *f, const Ast *a, size_t indent)
         break;
     case AST_WITHIN:
         buf_str(f->out, STR("within "));
-        expr(a->a, f->out);
+        ast_format_expr(a->a, f->out);
         buf_printf(f->out, "%s%.*s", a->name.len ? " " : "", STR_ARG(a->name));
         break;
     case AST_EXPECT:
         buf_str(f->out, STR("expect "));
-        expr(a->a, f->out);
+        value(f, a->a, indent, a->b ? 1 : 0);
         if (a->b) {
             buf_str(f->out, STR(", "));
-            expr(a->b, f->out);
+            ast_format_expr(a->b, f->out);
         }
         break;
     case AST_STEP:
@@ -411,8 +437,8 @@ static void statement(Printer *f, const Ast *a, size_t indent)
     case AST_BLOCK:
         block(f, a, indent);
         break;
-    default:
-        expr(a, f->out);
+    default: /* the result of a function's block */
+        value(f, a, indent, 0);
     }
 }
 

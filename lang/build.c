@@ -30,8 +30,8 @@ Ast *build_named(Parse *p, AstKind kind, Token from, Token name, Span to)
     return a;
 }
 
-/* Digits without their underscores, NUL-terminated; the unit KiB, MiB, GiB left out. */
-static char *digits_of(Parse *p, Str text, double *unit)
+/* Digits without their underscores, NUL-terminated; a unit, KiB MiB GiB, is taken off. */
+static const char *digits_of(Parse *p, Str text, int64_t *unit)
 {
     char *digits = arena_alloc(p->session->arena, text.len + 1);
     size_t n = 0;
@@ -39,7 +39,7 @@ static char *digits_of(Parse *p, Str text, double *unit)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
         if (c == 'K' || c == 'M' || c == 'G') {
-            *unit = c == 'K' ? 1024.0 : c == 'M' ? 1048576.0 : 1073741824.0;
+            *unit = INT64_C(1) << (c == 'K' ? 10 : c == 'M' ? 20 : 30);
             break;
         }
         if (c != '_' && c != ' ' && c != '\t') {
@@ -49,28 +49,30 @@ static char *digits_of(Parse *p, Str text, double *unit)
     return digits;
 }
 
+static void too_large(Parse *p, const Ast *a, const char *most)
+{
+    Diag *d = diag_error(p->session, "E0102", a->span, "this number is too large");
+    diag_label(d, "at most %s", most);
+}
+
 static void number(Parse *p, Ast *a)
 {
-    Str text = span_text(a->span);
-    bool hex = text.len > 2 && text.data[1] == 'x';
-    double unit;
-    char *digits = hex ? (char *)(uintptr_t)str_c(p->session->arena, text) : digits_of(p, text, &unit);
-    errno = 0;
+    int64_t unit;
+    const char *digits = digits_of(p, span_text(a->span), &unit);
+    bool hex = digits[0] == '0' && digits[1] == 'x';
     if (hex || strcspn(digits, ".eE") == strlen(digits)) {
+        errno = 0;
         unsigned long long n = strtoull(digits, NULL, hex ? 16 : 10);
-        double scale = hex ? 1 : unit;
         a->is_int = true;
-        if (errno || n > INT64_MAX || (double)n * scale > 9.0e18) {
-            Diag *d = diag_error(p->session, "E0102", a->span, "this number is too large");
-            diag_label(d, "at most 2^63 - 1");
-        } else {
-            a->integer = (int64_t)n * (int64_t)scale;
+        if (errno || __builtin_mul_overflow(n, unit, &a->integer)) {
+            too_large(p, a, "2^63 - 1");
+            a->integer = 0;
         }
         a->number = (double)a->integer;
     } else {
-        a->number = strtod(digits, NULL) * unit;
+        a->number = strtod(digits, NULL) * (double)unit;
         if (a->number > 1e300) {
-            diag_error(p->session, "E0102", a->span, "this number is too large");
+            too_large(p, a, "1e300");
         }
     }
 }

@@ -10,8 +10,9 @@ typedef struct Parse {
     Lexer *lexer;
     Ast *result;
     uint32_t nodes;      /* of the current statement, see LIMIT_EXPRESSION_NODES */
-    bool too_big, mixed; /* reported for the current statement */
-    bool overflow;       /* the parser's stack ran out */
+    bool mixed;          /* E0103 was reported for the current statement */
+    bool too_big;        /* E0106 was reported: reading stops */
+    bool overflow;       /* the parser's stack ran out: reading stops */
 } Parse;
 
 Span token_span(const Parse *p, Token t);
@@ -30,6 +31,12 @@ Ast *build_wrapped(Parse *p, AstKind kind, Token from, Ast *inner, AstList *list
 Ast *build_arg(Parse *p, Token *name, Ast *value);
 AstList *build_list(Parse *p);
 AstList *build_append(Parse *p, AstList *list, Ast *item);           /* NULL items are left out */
+
+/* The parser that Lemon makes of grammar.y, on the session's arena. */
+void *grammar_open(Session *s, int mode, Parse *p);
+bool grammar_accepts(const void *parser, int token); /* would it take this token now? */
+void grammar_feed(void *parser, Token t, Parse *p);
+void grammar_close(void *parser);
 
 /* Comments and blank lines are handed to the statements they belong to (AstComments, doc). */
 void attach_comments(Parse *p, Ast *recipe);

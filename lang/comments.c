@@ -87,6 +87,19 @@ static void collect_doc(Attach *a, Ast *node)
 
 static void attach_list(Attach *a, Ast *owner, AstList *list, uint32_t begin, uint32_t end);
 
+/* The statements of fn name(...) { lets; result }. */
+static void attach_function(Attach *a, Ast *node)
+{
+    AstList body = {0};
+    for (size_t i = 0; i < node->kids.len; i++) {
+        if (node->kids.at[i]->kind == AST_LET) {
+            vec_push(a->p->session->arena, &body, node->kids.at[i]);
+        }
+    }
+    vec_push(a->p->session->arena, &body, node->a);
+    attach_list(a, node, &body, body.at[0]->span.offset, node->span.offset + node->span.length);
+}
+
 static void attach_blocks(Attach *a, Ast *node)
 {
     Ast *children[2] = {node->a, node->b};
@@ -99,6 +112,8 @@ static void attach_blocks(Attach *a, Ast *node)
     }
     if (node->kind == AST_STAGE || node->kind == AST_BLOCK) {
         attach_list(a, node, &node->kids, node->span.offset + 1, node->span.offset + node->span.length);
+    } else if (node->kind == AST_FN && node->flag) {
+        attach_function(a, node);
     }
 }
 
@@ -124,8 +139,9 @@ static void attach_list(Attach *a, Ast *owner, AstList *list, uint32_t begin, ui
         attach_blocks(a, node);
         take_before(a, c, false, stop, stop);
         const Token *t = peek(a);
+        uint32_t limit = i + 1 < list->len ? list->at[i + 1]->span.offset : end;
         from = stop;
-        if (t && t->offset < end && same_line(a, stop, t->offset)) {
+        if (t && t->offset < limit && same_line(a, stop, t->offset)) {
             c->after = comment_text(a, t);
             from = t->offset + t->length;
             a->next++;

@@ -1,10 +1,9 @@
 // The grammar of .mor (language.md 2.3) for Lemon: LALR(1), no conflicts. A rule is one line, an
 // action one call. One grammar serves files and single expressions: the driver feeds a mode token
-// first. Errors are found by the driver, which asks whether a token is acceptable before feeding it.
+// first. Errors are found by the driver (parse.c), which asks whether a token is acceptable before
+// feeding it.
 %include {
 #include "lang/build.h"
-#include "lang/parse.h"
-#include "lang/syntax_error.h"
 #define SPAN(t) token_span(p, t)
 }
 %name Mor
@@ -164,13 +163,14 @@ primary(A) ::= STRING(N).               { A = build_leaf(p, AST_STRING, N); }
 primary(A) ::= REGEX(N).                { A = build_leaf(p, AST_REGEX, N); }
 primary(A) ::= TRUE(N).                 { A = build_leaf(p, AST_BOOL, N); }
 primary(A) ::= FALSE(N).                { A = build_leaf(p, AST_BOOL, N); }
+primary(A) ::= BROKEN(N).               { A = build(p, AST_ERROR, SPAN(N), SPAN(N)); } // by the driver only
 primary(A) ::= LBRACK(O) args(L) RBRACK(Z). { A = build_wrapped(p, AST_LIST, O, NULL, L, Z); }
 primary(A) ::= LPAREN(O) expr(E) RPAREN(Z). { A = build_wrapped(p, AST_PAREN, O, E, NULL, Z); }
 
 %code {
 /* Would this token be accepted here? Walks the tables on a copy of the state stack, so that the
  * default reductions Lemon does before it notices an error hide no expected token. */
-static bool accepts(const void *state, int token)
+bool grammar_accepts(const void *state, int token)
 {
     const yyParser *parser = state;
     YYACTIONTYPE stack[1100];
@@ -197,58 +197,21 @@ static bool accepts(const void *state, int token)
     return true; /* too deep to tell: the parser itself will */
 }
 
-/* Feeds a text to the parser, one token at a time, and reports what does not fit. */
-static bool parse(Session *s, const Source *source, int mode, Ast **out)
+void *grammar_open(Session *s, int mode, Parse *p)
 {
-    size_t errors = s->diags.errors;
-    Lexer *lexer = arena_new(s->arena, Lexer);
     yyParser *parser = arena_new(s->arena, yyParser);
-    Parse p = {.session = s, .source = source, .lexer = lexer};
-    SyntaxErrors e = {.parse = &p, .parser = parser, .accepts = accepts};
-    *out = NULL;
-    TRY(syntax_text_ok(s, source));
-    lexer_open(lexer, s, source);
     MorInit(parser);
-    Mor(parser, mode, (Token){mode, 0, 0}, &p);
-    for (;;) {
-        Token t = lexer_next(lexer);
-        if (mode == TK_MODE_EXPR && t.kind == TK_SEP) {
-            continue;
-        }
-        if (t.kind >= BAD_BYTE) {
-            syntax_bad_token(&e, t);
-            if (t.kind != BAD_STRING && t.kind != BAD_NUMBER) {
-                continue;
-            }
-            t.kind = TK_STRING; /* stands in for what was meant */
-        }
-        if (!p.overflow && !accepts(parser, t.kind)) {
-            syntax_unexpected(&e, t);
-        }
-        syntax_after(&e, t);
-        Mor(parser, t.kind, t, &p);
-        if (t.kind == 0) {
-            break;
-        }
-    }
+    Mor(parser, mode, (Token){mode, 0, 0}, p);
+    return parser;
+}
+
+void grammar_feed(void *parser, Token t, Parse *p)
+{
+    Mor(parser, t.kind, t, p);
+}
+
+void grammar_close(void *parser)
+{
     MorFinalize(parser);
-    if (p.overflow) {
-        diag_error(s, "E0106", (Span){source, 0, 0}, "expressions are nested too deep");
-    }
-    if (p.result && mode == TK_MODE_FILE) {
-        attach_comments(&p, p.result);
-    }
-    *out = p.result;
-    return s->diags.errors == errors;
-}
-
-bool parse_file(Session *s, const Source *source, Ast **out)
-{
-    return parse(s, source, TK_MODE_FILE, out);
-}
-
-bool parse_expr(Session *s, const Source *source, Ast **out)
-{
-    return parse(s, source, TK_MODE_EXPR, out);
 }
 }

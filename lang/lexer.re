@@ -26,21 +26,23 @@ static int keyword(const char *text, size_t length)
     return TK_ID;
 }
 
-/* May a statement end after this token? Operators, commas and opening brackets say no, and so do the
- * reserved words that need something after them. */
-static bool can_end(int kind)
+bool token_is_open_ended(int kind)
 {
     switch (kind) {
-    case 0: case TK_SEP: case TK_LBRACE: case TK_LPAREN: case TK_LBRACK: case TK_COMMA:
-    case TK_DOT: case TK_COLON: case TK_ASSIGN: case TK_IF: case TK_THEN: case TK_ELSE:
-    case TK_AND: case TK_OR: case TK_NOT: case TK_IN: case TK_ON: case TK_LET: case TK_EQ:
-    case TK_NE: case TK_LT: case TK_LE: case TK_GT: case TK_GE: case TK_DOTDOT: case TK_BAR:
-    case TK_AMP: case TK_SHL: case TK_SHR: case TK_PLUS: case TK_MINUS: case TK_STAR:
-    case TK_SLASH: case TK_PERCENT: case TK_BANG:
-        return false;
-    default:
+    case TK_LBRACE: case TK_LPAREN: case TK_LBRACK: case TK_COMMA: case TK_DOT: case TK_COLON:
+    case TK_ASSIGN: case TK_IF: case TK_THEN: case TK_ELSE: case TK_AND: case TK_OR: case TK_NOT:
+    case TK_IN: case TK_ON: case TK_LET: case TK_EQ: case TK_NE: case TK_LT: case TK_LE:
+    case TK_GT: case TK_GE: case TK_DOTDOT: case TK_BAR: case TK_AMP: case TK_SHL: case TK_SHR:
+    case TK_PLUS: case TK_MINUS: case TK_STAR: case TK_SLASH: case TK_PERCENT: case TK_BANG:
         return true;
+    default:
+        return false;
     }
+}
+
+static bool can_end(int kind)
+{
+    return kind != 0 && kind != TK_SEP && !token_is_open_ended(kind);
 }
 
 static bool is_name_char(char c)
@@ -48,10 +50,15 @@ static bool is_name_char(char c)
     return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* Does the next text that counts continue the line before: | & - and or then else? */
-static bool continues(const char *p)
+/* Does the next text that counts continue the line before: | & - and or then else? Remembers how
+ * far it looked, so that a long run of empty lines is read once. */
+static bool continues(Lexer *l, const char *p)
 {
     static const char *const words[] = {"and", "or", "then", "else"};
+    const char *text = l->source->text.data;
+    if ((size_t)(p - text) < l->joined) {
+        return true;
+    }
     for (;;) {
         p += strspn(p, " \t\r\n");
         if (*p != '#') {
@@ -59,16 +66,15 @@ static bool continues(const char *p)
         }
         p += strcspn(p, "\n");
     }
-    if (*p == '|' || *p == '&' || *p == '-') {
-        return true;
-    }
-    for (size_t i = 0; i < 4; i++) {
+    bool found = *p == '|' || *p == '&' || *p == '-';
+    for (size_t i = 0; i < sizeof words / sizeof *words && !found; i++) {
         size_t n = strlen(words[i]);
-        if (strncmp(p, words[i], n) == 0 && !is_name_char(p[n])) {
-            return true;
-        }
+        found = strncmp(p, words[i], n) == 0 && !is_name_char(p[n]);
     }
-    return false;
+    if (found) {
+        l->joined = (uint32_t)(p - text);
+    }
+    return found;
 }
 
 void lexer_open(Lexer *lexer, Session *s, const Source *source)
@@ -76,6 +82,12 @@ void lexer_open(Lexer *lexer, Session *s, const Source *source)
     memset(lexer, 0, sizeof *lexer);
     lexer->session = s;
     lexer->source = source;
+    lexer->at = str_starts(source->text, STR("\xef\xbb\xbf")) ? 3 : 0; /* a byte order mark */
+}
+
+void lexer_forget_brackets(Lexer *lexer)
+{
+    lexer->depth = 0;
 }
 
 static Token make(Lexer *l, int kind, const char *from, const char *to)
@@ -83,26 +95,33 @@ static Token make(Lexer *l, int kind, const char *from, const char *to)
     const char *text = l->source->text.data;
     Token t = {kind, (uint32_t)(from - text), (uint32_t)(to - from)};
     l->at = (uint32_t)(to - text);
-    if (kind != BAD_BYTE && kind != BAD_DEPTH) {
-        l->last = kind; /* a broken string or number may still end its statement */
-    }
+    l->unmatched = false;
+    l->last = kind; /* what is no token may still end its statement */
     return t;
 }
 
 static Token open_bracket(Lexer *l, int kind, const char *from)
 {
-    if (l->depth >= LIMIT_BRACKET_DEPTH) {
+    if (l->depth + l->braces >= LIMIT_BRACKET_DEPTH) {
         return make(l, BAD_DEPTH, from, from + 1);
     }
     Token t = make(l, kind, from, from + 1);
-    l->open[l->depth++] = t;
+    if (kind == TK_LBRACE) {
+        l->brace[l->braces++] = t;
+    } else {
+        l->open[l->depth++] = t;
+    }
     return t;
 }
 
 static Token close_bracket(Lexer *l, int kind, const char *from)
 {
-    l->depth -= l->depth > 0 ? 1 : 0;
-    return make(l, kind, from, from + 1);
+    int *open = kind == TK_RBRACE ? &l->braces : &l->depth;
+    bool unmatched = *open == 0;
+    *open -= unmatched ? 0 : 1;
+    Token t = make(l, kind, from, from + 1);
+    l->unmatched = unmatched;
+    return t;
 }
 
 Token lexer_next(Lexer *l)
@@ -111,7 +130,7 @@ Token lexer_next(Lexer *l)
     const char *end = l->source->text.data + l->source->text.len;
     if (l->closing) {
         l->closing = false;
-        return make(l, TK_RBRACE, YYCURSOR, YYCURSOR + 1);
+        return close_bracket(l, TK_RBRACE, YYCURSOR);
     }
     for (;;) {
         start = YYCURSOR;
@@ -137,12 +156,12 @@ Token lexer_next(Lexer *l)
             continue;
         }
         "\n"                      {
-            if (l->depth == 0 && can_end(l->last) && !continues(YYCURSOR)) { TOKEN(TK_SEP); }
+            if (l->depth == 0 && can_end(l->last) && !continues(l, YYCURSOR)) { TOKEN(TK_SEP); }
             continue;
         }
         ";"                       { if (l->last == TK_SEP || l->last == 0) { continue; } TOKEN(TK_SEP); }
         "\x00"                    {
-            if (start < end) { TOKEN(BAD_BYTE); }
+            if (start < end) { TOKEN(BAD_CHARACTER); }
             return make(l, can_end(l->last) ? TK_SEP : 0, start, start);
         }
         [0-9]+ ":" [0-9]+         { TOKEN(TK_RATIO); }
@@ -152,14 +171,15 @@ Token lexer_next(Lexer *l)
         "re" text "\""            { TOKEN(TK_REGEX); }
         text "\""                 { TOKEN(TK_STRING); }
         "re"? text                { TOKEN(BAD_STRING); }
+        "'" [^'\n\x00]* "'"        { TOKEN(BAD_QUOTES); }
         [A-Za-z_][A-Za-z0-9_]*    { TOKEN(keyword(start, (size_t)(YYCURSOR - start))); }
-        "{"                       { TOKEN(TK_LBRACE); }
+        "{"                       { return open_bracket(l, TK_LBRACE, start); }
         "}"                       {
             if (can_end(l->last)) {
                 l->closing = true;
                 return make(l, TK_SEP, start, start);
             }
-            TOKEN(TK_RBRACE);
+            return close_bracket(l, TK_RBRACE, start);
         }
         "("  { return open_bracket(l, TK_LPAREN, start); }
         "["  { return open_bracket(l, TK_LBRACK, start); }
@@ -187,7 +207,8 @@ Token lexer_next(Lexer *l)
         "."  { TOKEN(TK_DOT); }
         ":"  { TOKEN(TK_COLON); }
         "?"  { TOKEN(TK_QUESTION); }
-        *    { TOKEN(BAD_BYTE); }
+        [\x80-\xff]+             { TOKEN(BAD_CHARACTER); }
+        *    { TOKEN(BAD_CHARACTER); }
         */
     }
 }

@@ -1,5 +1,5 @@
 /* Text -> tree. Three entries into one grammar (language.md 2.3). On errors (E01xx, all of one
- * text in one run) false, and *out still holds what could be parsed. */
+ * text in one run) false, and *out still holds what could be parsed, or NULL past a limit. */
 #ifndef LANG_PARSE_H
 #define LANG_PARSE_H
 #include "lang/ast.h"

@@ -40,7 +40,8 @@ static const struct {
     {TK_NOT, "NOT", "`not`"},            {TK_IN, "IN", "`in`"},
     {TK_PER, "PER", "`per`"},            {TK_SCALE, "SCALE", "`scale`"},
     {TK_DYNAMIC, "DYNAMIC", "`dynamic`"}, {TK_TRUE, "TRUE", "`true`"},
-    {TK_FALSE, "FALSE", "`false`"},      {BAD_BYTE, "BAD_BYTE", "a bad character"},
+    {TK_FALSE, "FALSE", "`false`"},      {BAD_CHARACTER, "BAD_CHARACTER", "a bad character"},
+    {TK_BROKEN, "BROKEN", "something"},  {BAD_QUOTES, "BAD_QUOTES", "single quotes"},
     {BAD_STRING, "BAD_STRING", "an unclosed string"}, {BAD_DEPTH, "BAD_DEPTH", "too many brackets"},
     {BAD_NUMBER, "BAD_NUMBER", "a bad number"},
 };
@@ -75,7 +76,7 @@ void tokens_dump(Session *s, const Source *source, Buf *out)
         Str text = str_slice(source->text, t.offset, t.offset + t.length);
         buf_printf(out, "%u:%u %s", place.line, place.column, token_dump_name(t.kind));
         if (t.kind == TK_ID || t.kind == TK_NUMBER || t.kind == TK_RATIO || t.kind == TK_STRING ||
-            t.kind == TK_REGEX || t.kind >= BAD_BYTE) {
+            t.kind == TK_REGEX || t.kind >= BAD_CHARACTER) {
             buf_char(out, ' ');
             buf_safe(out, text);
         }
