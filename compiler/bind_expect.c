@@ -104,8 +104,9 @@ static double sparsity_of(const Checker *c, const LayerSet *set)
             const PlanLayer *planned = plan_layer(c->plan, layer);
             bool touched = planned && planned->tensor >= 0;
             weights += (double)layer->params;
-            zeros += touched ? (double)c->results[planned - c->plan->layers_planned.at].metrics.zeros
-                             : 0;
+            zeros += touched
+                         ? (double)c->results[planned - c->plan->layers_planned.at].metrics.zeros
+                         : 0;
         }
     }
     return weights > 0 ? zeros / weights : 0;

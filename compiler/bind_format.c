@@ -1,6 +1,6 @@
-/* Steps on layers: what `quantize(weight = F)` and `prune(P)` mean for one weight, whether its shape
- * allows it, and how many bytes the result takes. Problems are gathered by step and reported once,
- * with all their layers. */
+/* Steps on layers: what `quantize(weight = F)` and `prune(P)` mean for one weight, whether its
+ * shape allows it, and how many bytes the result takes. Problems are gathered by step and reported
+ * once, with all their layers. */
 #include <string.h>
 #include "compiler/bind_parts.h"
 
@@ -289,12 +289,12 @@ static void say_block(const Trouble *t, bool any_size)
     const char *width = conv ? "number of input channels" : "input width";
     size_t count = t->layers.count;
     Str layers = plural(b->s->arena, count, "layer");
-    Diag *d =
-        any_size
-            ? diag_error(b->s, "E0501", format_span(t), "no block of 16 to %lld divides the %s of %.*s",
-                         (long long)f->block_max, width, STR_ARG(layers))
-            : diag_error(b->s, "E0501", format_span(t), "block %lld does not divide the %s of %.*s",
-                         (long long)t->group, width, STR_ARG(layers));
+    Diag *d = any_size ? diag_error(b->s, "E0501", format_span(t),
+                                    "no block of 16 to %lld divides the %s of %.*s",
+                                    (long long)f->block_max, width, STR_ARG(layers))
+                       : diag_error(b->s, "E0501", format_span(t),
+                                    "block %lld does not divide the %s of %.*s",
+                                    (long long)t->group, width, STR_ARG(layers));
     diag_label(d, conv ? "input channels per group %% %lld must be 0" : "k %% %lld must be 0",
                (long long)t->group);
     diag_span(d, t->rule->rule->selector_span, "%.*s",
@@ -302,8 +302,9 @@ static void say_block(const Trouble *t, bool any_size)
     list_widths(t, d);
     Str where = where_not(t);
     diag_help(d, "leave them in float            override on %.*s { skip }", STR_ARG(where));
-    diag_help(d, "one scale per output channel   override on %.*s { quantize(weight = %s per channel) }",
-              STR_ARG(where), channel_format(f));
+    diag_help(
+        d, "one scale per output channel   override on %.*s { quantize(weight = %s per channel) }",
+        STR_ARG(where), channel_format(f));
     int64_t fits = any_size ? 0 : largest_block(f->block, t->first->width);
     if (fits && f->per == PER_BLOCK && !f->scale) {
         diag_help(d, "let each layer have the largest block that divides:  per block(max = %lld)",
@@ -346,13 +347,15 @@ static void say_format(const Trouble *t, Problem problem)
     } else if (problem == PROBLEM_GRANULE) {
         Diag *d = diag_error(s, "E0506", format_span(t), "weights cannot be stored as `%.*s`",
                              STR_ARG(buf_view(&text)));
-        diag_note(d, "a weight has no tokens, is known before the run, and has blocks along one axis");
+        diag_note(d,
+                  "a weight has no tokens, is known before the run, and has blocks along one axis");
         diag_help(d, "per tensor, per channel or per block(N)");
     } else {
         Diag *d = diag_error(s, "E0506", format_span(t), "`%.*s` does not fit weights of type %s",
                              STR_ARG(buf_view(&text)), type_name(t->first->weight->type));
-        diag_note(d, "scales are stored in the type of the weights (float32 for float64); a block may\n"
-                     "have e4m3 scales, as nvfp4 does, or e8m0 scales, as mxfp4 and mxfp8 do");
+        diag_note(
+            d, "scales are stored in the type of the weights (float32 for float64); a block may\n"
+               "have e4m3 scales, as nvfp4 does, or e8m0 scales, as mxfp4 and mxfp8 do");
         diag_help(d, "leave out `scale %.*s`", STR_ARG(f->scale ? f->scale->element : STR("...")));
     }
 }

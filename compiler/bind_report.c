@@ -151,10 +151,11 @@ void report_weightless(Bind *b, const BindRule *r)
 {
     const Step *step = r->rule->steps.at[0];
     size_t n = r->selected.count;
-    Diag *d = diag_error(b->s, "E0502", step->name_span,
-                         n == 1 ? "`%s` needs a weight, and %.*s has none"
-                                : "`%s` needs a weight, and none of %.*s has one",
-                         step->schema->name, STR_ARG(n == 1 ? STR("this layer") : layers_text(b, n)));
+    Diag *d =
+        diag_error(b->s, "E0502", step->name_span,
+                   n == 1 ? "`%s` needs a weight, and %.*s has none"
+                          : "`%s` needs a weight, and none of %.*s has one",
+                   step->schema->name, STR_ARG(n == 1 ? STR("this layer") : layers_text(b, n)));
     diag_span(d, r->rule->selector_span, "%.*s", STR_ARG(layers_text(b, n)));
     for (size_t i = 0; i < b->layers->all.len; i++) {
         if (r->selected.has[i]) {
@@ -164,7 +165,8 @@ void report_weightless(Bind *b, const BindRule *r)
             break;
         }
     }
-    diag_note(d, "layers with a weight: linear, conv and embedding (morc inspect MODEL lists them)");
+    diag_note(d,
+              "layers with a weight: linear, conv and embedding (morc inspect MODEL lists them)");
 }
 
 /* ---- E0405 */
@@ -193,8 +195,9 @@ void report_encoded(Bind *b, const BindRule *r, const Step *step, const LayerSet
     diag_line(d, "a stack runs  edit (prune, smooth, awq, map) -> encode (quantize) -> tune "
                  "(finetune) -> emit");
     if (step->schema->phase == PHASE_EDIT) {
-        diag_note(d, "zeros chosen on dequantized weights are not those that would be chosen on the "
-                     "originals");
+        diag_note(d,
+                  "zeros chosen on dequantized weights are not those that would be chosen on the "
+                  "originals");
     } else {
         diag_note(d, "encoding codes again would add a second rounding error to the first");
     }
@@ -263,6 +266,7 @@ void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *lay
             break;
         }
     }
-    diag_help(d, "let the rule have all of them, or quantize this layer too: it then gets a weight of "
-                 "its own");
+    diag_help(d,
+              "let the rule have all of them, or quantize this layer too: it then gets a weight of "
+              "its own");
 }

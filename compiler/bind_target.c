@@ -4,7 +4,8 @@
 #include "compiler/bind_parts.h"
 #include "compiler/targets.h"
 
-/* The `target` line of the one that was picked; NO_SPAN if it came from --target or this machine. */
+/* The `target` line of the one that was picked; NO_SPAN if it came from --target or this machine.
+ */
 static Span target_span(const Bind *b)
 {
     for (size_t i = 0; i < b->recipe->targets.len; i++) {
@@ -59,8 +60,8 @@ static void refuse_input(Bind *b, const Step *step, const FormatValue *f, Span s
 static void refuse_pattern(Bind *b, const Value *ratio, Span span, const TargetInfo *info)
 {
     int first = target_first_for_pattern(ratio->integer, ratio->integer2);
-    Diag *d = diag_error(b->s, "E0503", span, "sm_%d has no %lld:%lld sparse tensor cores", info->sm,
-                         (long long)ratio->integer, (long long)ratio->integer2);
+    Diag *d = diag_error(b->s, "E0503", span, "sm_%d has no %lld:%lld sparse tensor cores",
+                         info->sm, (long long)ratio->integer, (long long)ratio->integer2);
     if (first) {
         diag_label(d, "needs sm_%d or later", first);
     } else {
@@ -77,7 +78,8 @@ static void check_step(Bind *b, const Step *step, const TargetInfo *info)
 {
     static const char *const roles[] = {"input", "output", "kv"};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-        const BoundArg *arg = strcmp(step->schema->name, "quantize") ? NULL : step_arg(step, roles[i]);
+        const BoundArg *arg =
+            strcmp(step->schema->name, "quantize") ? NULL : step_arg(step, roles[i]);
         bool format = arg && arg->value && arg->value->type == VALUE_FORMAT;
         if (!format || arg->value->format->none) {
             continue;
@@ -88,7 +90,8 @@ static void check_step(Bind *b, const Step *step, const TargetInfo *info)
             b->failed = true;
         }
     }
-    const BoundArg *pattern = strcmp(step->schema->name, "prune") ? NULL : step_arg(step, "pattern");
+    const BoundArg *pattern =
+        strcmp(step->schema->name, "prune") ? NULL : step_arg(step, "pattern");
     if (pattern && pattern->value && pattern->value->type == VALUE_RATIO) {
         int first = target_first_for_pattern(pattern->value->integer, pattern->value->integer2);
         if (!first || info->sm < first) {
@@ -107,8 +110,9 @@ void bind_targets(Bind *b)
     if (!info) {
         Diag *d = diag_error(b->s, "E0503", target_span(b), "morc does not know the target sm_%d",
                              b->recipe->target);
-        diag_note(d, "known: sm_75, sm_80, sm_86, sm_87, sm_89, sm_90, sm_100, sm_103, sm_110, sm_120, "
-                     "sm_121");
+        diag_note(
+            d, "known: sm_75, sm_80, sm_86, sm_87, sm_89, sm_90, sm_100, sm_103, sm_110, sm_120, "
+               "sm_121");
         b->failed = true;
         return;
     }

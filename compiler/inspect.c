@@ -44,9 +44,9 @@ static void print_layer(const Layer *layer, const Widths *w, Buf *out)
     Str path = str_safe(arena, layer->path), op = str_safe(arena, layer->node->op);
     Str k = dash(arena, layer->k), n = dash(arena, layer->n);
     Str weights = layer->params ? str_si(arena, (double)layer->params) : STR("-");
-    buf_printf(out, "%-*.*s  %-*.*s  %-9s  %6.*s  %6.*s  %8.*s  %-8s  %-11s  %-*.*s  %.*s\n", w->path,
-               STR_ARG(path), w->op, STR_ARG(op), role_name(layer->roles), STR_ARG(k), STR_ARG(n),
-               STR_ARG(weights), layer->weight ? type_name(layer->weight->type) : "-",
+    buf_printf(out, "%-*.*s  %-*.*s  %-9s  %6.*s  %6.*s  %8.*s  %-8s  %-11s  %-*.*s  %.*s\n",
+               w->path, STR_ARG(path), w->op, STR_ARG(op), role_name(layer->roles), STR_ARG(k),
+               STR_ARG(n), STR_ARG(weights), layer->weight ? type_name(layer->weight->type) : "-",
                path_from_name(layer->path_from), w->name,
                STR_ARG(str_safe(arena, str_from(layer->node->proto->name))), STR_ARG(layer->state));
 }
@@ -68,8 +68,9 @@ void layers_print(const Layers *layers, const LayerSet *only, Buf *out)
         }
     }
     if (shown) {
-        buf_printf(out, "%-*s  %-*s  %-9s  %6s  %6s  %8s  %-8s  %-11s  %-*s  state\n", w.path, "path",
-                   w.op, "op", "role", "k", "n", "weights", "dtype", "found by", w.name, "node");
+        buf_printf(out, "%-*s  %-*s  %-9s  %6s  %6s  %8s  %-8s  %-11s  %-*s  state\n", w.path,
+                   "path", w.op, "op", "role", "k", "n", "weights", "dtype", "found by", w.name,
+                   "node");
     }
     for (size_t i = 0; i < layers->all.len; i++) {
         if (wanted(layers, only, i)) {

@@ -60,7 +60,8 @@ static bool cut(Str path, Str *before, int64_t *number, Str *after)
     for (size_t begin = 0; begin < path.len;) {
         size_t end = begin;
         *number = 0;
-        while (end < path.len && path.data[end] >= '0' && path.data[end] <= '9' && end - begin < 9) {
+        while (end < path.len && path.data[end] >= '0' && path.data[end] <= '9' &&
+               end - begin < 9) {
             *number = *number * 10 + (path.data[end] - '0');
             end++;
         }
@@ -183,7 +184,11 @@ void names_braces(Arena *arena, const StrList *paths, size_t limit, Buf *out)
         put_numbers(f, out);
         buf_str(out, f->stem);
         for (size_t t = 0; t < f->tails.len; t++) {
-            buf_printf(out, "%s%.*s", f->tails.len == 1 ? "" : t ? "," : "{", STR_ARG(f->tails.at[t]));
+            buf_printf(out, "%s%.*s",
+                       f->tails.len == 1 ? ""
+                       : t               ? ","
+                                         : "{",
+                       STR_ARG(f->tails.at[t]));
         }
         buf_printf(out, "%s", f->tails.len > 1 ? "}" : "");
     }

@@ -193,7 +193,8 @@ static void print_untouched(Arena *arena, const Plan *plan, Buf *out)
     if (names.len) {
         Buf text = buf_on(arena);
         names_braces(arena, &names, 4, &text);
-        buf_printf(out, "  untouched  %-36.*s %10.*s  %.0f%% of the weights of linear and conv layers\n",
+        buf_printf(out,
+                   "  untouched  %-36.*s %10.*s  %.0f%% of the weights of linear and conv layers\n",
                    STR_ARG(buf_view(&text)), STR_ARG(plural(arena, names.len, "layer")),
                    all > 0 ? 100.0 * left / all : 0.0);
     }
@@ -214,8 +215,9 @@ void plan_print(const Plan *plan, Buf *out)
         kept += plan->tensors.at[i].kept_float;
     }
     if (kept) {
-        buf_printf(out, "  shared     %.*s also read elsewhere: the float weight stays beside the codes\n",
-                   STR_ARG(plural(arena, kept, "weight")));
+        buf_printf(
+            out, "  shared     %.*s also read elsewhere: the float weight stays beside the codes\n",
+            STR_ARG(plural(arena, kept, "weight")));
     }
     if (plan->bits > 0) {
         buf_printf(out, "%.2f bits over ", plan->bits);

@@ -53,7 +53,8 @@ static bool has_segment(const StrList *segments, Str segment)
     return false;
 }
 
-/* The glob with each unknown plain segment replaced by its nearest in the model; false if none is. */
+/* The glob with each unknown plain segment replaced by its nearest in the model; false if none is.
+ */
 static bool respell(Session *s, const StrList *segments, Str glob, Str *out)
 {
     Buf text = buf_on(s->arena);
@@ -149,7 +150,8 @@ static int64_t weights_in(const Layers *layers, const LayerSet *set)
 {
     int64_t sum = 0, next;
     for (size_t i = 0; i < layers->all.len; i++) {
-        if ((!set || set->has[i]) && !__builtin_add_overflow(sum, layers->all.at[i].params, &next)) {
+        if ((!set || set->has[i]) &&
+            !__builtin_add_overflow(sum, layers->all.at[i].params, &next)) {
             sum = next;
         }
     }
@@ -321,8 +323,9 @@ void report_no_block(Session *s, const Layers *layers, const Selector *selector)
     if (!layers->block_count) {
         Diag *d = diag_error(s, "E0302", selector->span, "%.*s has no repeated blocks",
                              STR_ARG(file));
-        diag_note(d, "blocks are layers named PREFIX.0, PREFIX.1, ..., or a sequence of layers with\n"
-                     "a weight that repeats itself and covers half of the model");
+        diag_note(d,
+                  "blocks are layers named PREFIX.0, PREFIX.1, ..., or a sequence of layers with\n"
+                  "a weight that repeats itself and covers half of the model");
         diag_help(d, "select by name, by `first(...)` and `last(...)`, or by [.depth ...]");
         return;
     }
@@ -370,9 +373,9 @@ static bool regex_as_glob(Session *s, Str regex, Str *glob, size_t *number_at)
     return found;
 }
 
-/* "layers.1 (7) and layers.10 - layers.15 (42)" */
+/* Layers that a regex matches beside those that were meant, by the number at one place. */
 typedef struct Spread {
-    int64_t first, last;   /* numbers matched besides the one written */
+    int64_t first, last;   /* lowest and highest number that was not meant */
     size_t meant, extra;   /* layers */
 } Spread;
 
@@ -386,21 +389,15 @@ static bool number_at(Str path, size_t at, int64_t *number)
     return i > at;
 }
 
-void lint_regex(Session *s, const Layers *layers, const Selector *selector, const LayerSet *matched)
+static Spread spread_of(const Layers *layers, const LayerSet *all, const LayerSet *meant, size_t at)
 {
-    Str glob;
-    size_t at = 0;
-    if (!regex_as_glob(s, selector->text, &glob, &at)) {
-        return;
-    }
-    LayerSet meant = matches(s, layers, glob), all = set_counted(s, layers, matched);
     Spread spread = {.first = INT64_MAX, .last = -1};
     for (size_t i = 0; i < layers->all.len; i++) {
         int64_t number;
-        if (!all.has[i]) {
+        if (!all->has[i]) {
             continue;
         }
-        if (meant.has[i]) {
+        if (meant->has[i]) {
             spread.meant++;
         } else if (number_at(layers->all.at[i].path, at, &number)) {
             spread.extra++;
@@ -408,36 +405,51 @@ void lint_regex(Session *s, const Layers *layers, const Selector *selector, cons
             spread.last = number > spread.last ? number : spread.last;
         }
     }
-    if (!spread.meant || !spread.extra) {
-        return;
-    }
-    size_t begin = at;
-    while (begin > 1 && glob.data[begin - 2] != '.') {
+    return spread;
+}
+
+/* "layers.1": the segment before the number, and the number. */
+static void around_number(Str glob, size_t at, Str *word, Str *digits)
+{
+    size_t begin = at ? at - 1 : 0, end = at;
+    while (begin > 0 && glob.data[begin - 1] != '.') {
         begin--;
     }
-    begin = begin ? begin - 1 : 0;
-    Str word = str_slice(glob, begin, at); /* "layers." */
-    size_t end = at;
     while (end < glob.len && strchr("0123456789", glob.data[end])) {
         end++;
     }
-    Str digits = str_slice(glob, at, end), before = str_slice(word, 0, word.len ? word.len - 1 : 0);
-    Str others = spread.first == spread.last
-                     ? str_format(s->arena, "%lld", (long long)spread.first)
-                     : str_format(s->arena, "%lld to %lld", (long long)spread.first,
-                                  (long long)spread.last);
+    *word = str_slice(glob, begin, at);
+    *digits = str_slice(glob, at, end);
+}
+
+void lint_regex(Session *s, const Layers *layers, const Selector *selector, const LayerSet *matched)
+{
+    Str glob, word, digits;
+    size_t at = 0;
+    if (!regex_as_glob(s, selector->text, &glob, &at)) {
+        return;
+    }
+    LayerSet meant = matches(s, layers, glob), all = set_counted(s, layers, matched);
+    Spread spread = spread_of(layers, &all, &meant, at);
+    if (!spread.meant || !spread.extra) {
+        return;
+    }
+    around_number(glob, at, &word, &digits);
+    Str before = str_slice(word, 0, word.len ? word.len - 1 : 0);
+    bool one = spread.first == spread.last;
+    long long first = (long long)spread.first, last = (long long)spread.last;
+    Str others = one ? str_format(s->arena, "%lld", first)
+                     : str_format(s->arena, "%lld to %lld", first, last);
+    Str range = one ? str_format(s->arena, "%.*s%lld", STR_ARG(word), first)
+                    : str_format(s->arena, "%.*s%lld - %.*s%lld", STR_ARG(word), first,
+                                 STR_ARG(word), last);
     Diag *d = diag_warning(s, "W0302", selector->span, "this regex also matches %.*s %.*s",
                            STR_ARG(before), STR_ARG(others));
-    Str range = spread.first == spread.last
-                    ? str_format(s->arena, "%.*s%lld", STR_ARG(word), (long long)spread.first)
-                    : str_format(s->arena, "%.*s%lld - %.*s%lld", STR_ARG(word),
-                                 (long long)spread.first, STR_ARG(word), (long long)spread.last);
     diag_label(d, "%.*s: %.*s%.*s (%zu) and %.*s (%zu)",
                STR_ARG(plural(s->arena, all.count, "layer")), STR_ARG(word), STR_ARG(digits),
                spread.meant, STR_ARG(range), spread.extra);
-    diag_note(d, "`.` is any character and `.*` any text, so \"%.*s.*\" matches \"%.*s\", \"%lld.\", "
-                 "\"%lld.\"", STR_ARG(digits), STR_ARG(digits), (long long)spread.first,
-              (long long)spread.last);
+    diag_note(d, "`.` is any character and `.*` any text, so \"%.*s.*\" also matches \"%lld.\"",
+              STR_ARG(digits), first);
     diag_help(d, "the glob \"%.*s\" matches the %.*s of %.*s%.*s", STR_ARG(glob),
               STR_ARG(plural(s->arena, spread.meant, "layer")), STR_ARG(word), STR_ARG(digits));
     diag_fix(d, false, selector->span, "\"%.*s\"", STR_ARG(glob));

@@ -1,6 +1,7 @@
 /* Builds the layer index: one walk collects the nodes in graph order, then each part adds its
  * fields. In: a checked model. Out: Layers on the session's arena. Reads no weight. Time is linear
- * in nodes, uses and names, except for the bounded searches of layers_roles.c and layers_blocks.c. */
+ * in nodes, uses and names, except for the bounded searches of layers_roles.c and layers_blocks.c.
+ */
 #include <stdlib.h>
 #include "runtime/model/layers_parts.h"
 
@@ -164,7 +165,8 @@ static void add_readers(IndexList *list, const Layers *layers, const ValueInfo *
     }
 }
 
-/* Readers of a value and, where it leaves its subgraph, of the owner's output; and so on outward. */
+/* Readers of a value and, where it leaves its subgraph, of the owner's output; and so on outward.
+ */
 static void add_readers_outward(IndexList *list, const Layers *layers, const ValueInfo *value)
 {
     add_readers(list, layers, value);

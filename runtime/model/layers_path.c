@@ -235,7 +235,8 @@ void layers_paths(Layers *layers)
         const Graph *graph = layer->node->graph;
         if (graph != layers->model->main) {
             Str prefix = prefix_of(layers, &callers, graph);
-            path = prefix.len ? str_format(arena, "%.*s.%.*s", STR_ARG(prefix), STR_ARG(path)) : path;
+            path =
+                prefix.len ? str_format(arena, "%.*s.%.*s", STR_ARG(prefix), STR_ARG(path)) : path;
         }
         layer->path = unique_path(arena, &counts, path, layer->node->op);
     }

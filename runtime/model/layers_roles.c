@@ -218,7 +218,7 @@ static void mark_heads(Layers *layers)
 typedef struct Search {
     const Layers *layers;
     Arena *arena;
-    int *seen[2];          /* stamp of the last search that reached a layer, without / with weight */
+    int *seen[2]; /* stamp of the last search that reached a layer, without / with weight */
     int stamp;
     int64_t budget;        /* steps left to all searches together */
     Vec(int) stack;        /* layer * 2 + weight seen on the way */

@@ -62,7 +62,8 @@ static const char *decoder_of(const Node *node)
     return NULL;
 }
 
-/* What stands between may have no other reader: an encoded weight is put in place in front of it. */
+/* What stands between may have no other reader: an encoded weight is put in place in front of it.
+ */
 static bool find_constant(Node *node, int slot, Found *found)
 {
     *found = (Found){.at = node, .slot = slot};

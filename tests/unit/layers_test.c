@@ -74,12 +74,13 @@ static void test_both_exporters_agree(void **state)
                                 "Relu a -> b /layers.0/act/Relu\n",
                                 "MatMul b onnx::MatMul_1 -> c /layers.10/mlp/up/MatMul_7\n",
                                 "MatMul c fc.weight -> y /lm_head/MatMul\n"));
-    World new = open_text(NAMES("MatMul x onnx::MatMul_1 -> a @node_linear "
-                                "scopes=|layers.0|layers.0.mlp|layers.0.mlp.up|linear\n",
-                                "Relu a -> b @node_relu scopes=|layers.0|layers.0.act|relu\n",
-                                "MatMul b onnx::MatMul_1 -> c @node_linear_1 "
-                                "scopes=|layers.10|layers.10.mlp|layers.10.mlp.up|linear_1\n",
-                                "MatMul c fc.weight -> y @node_linear_2 scopes=|lm_head|linear_2\n"));
+    World new =
+        open_text(NAMES("MatMul x onnx::MatMul_1 -> a @node_linear "
+                        "scopes=|layers.0|layers.0.mlp|layers.0.mlp.up|linear\n",
+                        "Relu a -> b @node_relu scopes=|layers.0|layers.0.act|relu\n",
+                        "MatMul b onnx::MatMul_1 -> c @node_linear_1 "
+                        "scopes=|layers.10|layers.10.mlp|layers.10.mlp.up|linear_1\n",
+                        "MatMul c fc.weight -> y @node_linear_2 scopes=|lm_head|linear_2\n"));
     assert_int_equal(old.layers->all.len, 4);
     for (size_t i = 0; i < 4; i++) {
         assert_true(str_eq(old.layers->all.at[i].path, new.layers->all.at[i].path));
@@ -276,7 +277,8 @@ static void test_weights_behind_other_nodes(void **state)
     assert_true(layer(&w, "c")->encoded);
     assert_str(layer(&w, "d")->state, "MatMulNBits (4 bits, block 16)");
     assert_int_equal(layer(&w, "d")->k, 8);
-    assert_null(layer(&w, "e")->weight); /* e and g would both get what is put before the Identity */
+    assert_null(
+        layer(&w, "e")->weight); /* e and g would both get what is put before the Identity */
     assert_str(layer(&w, "h")->state, "MatMulInteger (int8)");
     assert_int_equal(with_role(&w, ROLE_LINEAR), 4);
     close_world(&w);
@@ -340,8 +342,10 @@ static void test_decomposed_layer_norm_and_attention(void **state)
         "ReduceMean x -> mean /ln/ReduceMean\nSub x mean -> d /ln/Sub\nPow d two -> p /ln/Pow\n"
         "ReduceMean p -> var /ln/ReduceMean_1\nAdd var eps -> ve /ln/Add\nSqrt ve -> sd /ln/Sqrt\n"
         "Div d sd -> n /ln/Div\nMul n gain -> ng /ln/Mul\nAdd ng bias -> nb /ln/Add_1\n"
-        "MatMul nb v -> scores /qk/MatMul\nSoftmax scores -> probs /softmax\nDropout probs -> dr /dr\n"
-        "MatMul dr v -> a /pv/MatMul\nSoftmax a -> gates /gates\nMatMul gates mix -> y /mix/MatMul\n");
+        "MatMul nb v -> scores /qk/MatMul\nSoftmax scores -> probs /softmax\nDropout probs -> dr "
+        "/dr\n"
+        "MatMul dr v -> a /pv/MatMul\nSoftmax a -> gates /gates\nMatMul gates mix -> y "
+        "/mix/MatMul\n");
     assert_int_equal(with_role(&w, ROLE_NORM), 1);
     assert_true(w.layers->all.at[8].roles & ROLE_NORM); /* the bias is its last node */
     assert_int_equal(with_role(&w, ROLE_ATTENTION), 1);
