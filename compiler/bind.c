@@ -78,10 +78,27 @@ static void note_overlap(Bind *b, OverlapList *all, int first, int second, int p
     set_add(&found->layers, layer);
 }
 
+/* Does a layer of the rule have an owner already, in a phase that the rule mentions? */
+static bool takes_over(const Bind *b, const BindRule *r)
+{
+    for (size_t i = 0; i < b->layers->all.len; i++) {
+        for (int p = 0; r->acted.has[i] && p < PHASES; p++) {
+            if ((r->phases >> p & 1) && b->owner[p][i] >= 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void own(Bind *b, int index, OverlapList *overlaps)
 {
     const BindRule *r = &b->rules.at[index];
-    bool replaced = false;
+    if (r->rule->override && r->acted.count && !takes_over(b, r)) {
+        report_override(b, (size_t)index);
+        b->failed = true;
+        return; /* as if it were not there: the rules below are judged without it */
+    }
     for (size_t i = 0; i < b->layers->all.len; i++) {
         for (int p = 0; r->acted.has[i] && p < PHASES; p++) {
             int before = b->owner[p][i];
@@ -92,14 +109,9 @@ static void own(Bind *b, int index, OverlapList *overlaps)
                 note_overlap(b, overlaps, before, index, p, (int)i);
                 continue;
             }
-            replaced = replaced || before >= 0;
             b->owner[p][i] = index;
             b->overrode[p][i] = before;
         }
-    }
-    if (r->rule->override && r->acted.count && !replaced) {
-        report_override(b, (size_t)index);
-        b->failed = true;
     }
 }
 

@@ -159,6 +159,17 @@ static void put_number(Buf *out, double x)
     }
 }
 
+/* Sizes in MiB, everything else as a plain number. */
+static void put_value(Checker *c, const Expr *e, const Value *v, Buf *out)
+{
+    double x = v->type == VALUE_INT ? (double)v->integer : v->number;
+    if (str_is(e->name, "size") && x >= 0) {
+        buf_str(out, str_bytes(c->s->arena, (uint64_t)x));
+    } else {
+        put_number(out, x);
+    }
+}
+
 static bool is_metric(const Expr *e)
 {
     return e->kind == EXPR_ATTR || e->kind == EXPR_METRIC;
@@ -180,9 +191,9 @@ static Str failed_text(Checker *c, const Layer *layer)
     }
     Str name = span_text(e->a->span);
     buf_printf(&text, "%.*s is ", STR_ARG(name.len ? name : e->a->name));
-    put_number(&text, is.type == VALUE_INT ? (double)is.integer : is.number);
+    put_value(c, e->a, &is, &text);
     buf_printf(&text, ", expected %s ", ast_op_text[e->op]);
-    put_number(&text, wanted.type == VALUE_INT ? (double)wanted.integer : wanted.number);
+    put_value(c, e->a, &wanted, &text);
     return buf_view(&text);
 }
 

@@ -124,9 +124,14 @@ void report_overlap(Bind *b, const BindRule *first, const BindRule *second, cons
 void report_override(Bind *b, size_t rule)
 {
     const BindRule *r = &b->rules.at[rule];
-    Diag *d = diag_error(b->s, "E0402", r->rule->selector_span,
-                         "this `override` overrides nothing: no rule above owns any of %.*s",
-                         STR_ARG(layers_text(b, r->counted.count)));
+    size_t n = r->counted.count;
+    Diag *d =
+        n == 1 ? diag_error(b->s, "E0402", r->rule->selector_span,
+                            "this `override` overrides nothing: no rule above owns its layer")
+               : diag_error(b->s, "E0402", r->rule->selector_span,
+                            "this `override` overrides nothing: no rule above owns one of its %zu "
+                            "layers",
+                            n);
     diag_label(d, "0 of %.*s taken above", STR_ARG(layers_text(b, r->counted.count)));
     few_layers(b, d, &r->counted);
     for (size_t i = rule + 1; i < b->rules.len; i++) {
@@ -136,8 +141,8 @@ void report_override(Bind *b, size_t rule)
             shared += r->acted.has[k] && below->acted.has[k] && (r->phases & below->phases);
         }
         if (shared) {
-            diag_span(d, below->rule->selector_span, "this rule has %.*s of them, but stands below",
-                      STR_ARG(layers_text(b, shared)));
+            diag_span(d, below->rule->selector_span, "this rule has %s, but stands below",
+                      n == 1 ? "it" : shared == 1 ? "one of them" : "some of them");
             diag_help(d, "put the `override` after that rule");
             return;
         }

@@ -39,11 +39,12 @@ void plan_format_print(const PlanLayer *planned, Buf *out)
         buf_printf(out, "%s", w ? type_name(w->type) : "as it is");
         return;
     }
-    const FormatValue *f = planned->format.written;
-    format_print(f, out);
-    if (f->block_max) {
-        buf_printf(out, " = %lld", (long long)planned->format.block);
+    FormatValue f = *planned->format.written;
+    if (f.block_max) { /* what it came to, for this layer */
+        f.block = planned->format.block;
+        f.block_max = 0;
     }
+    format_print(&f, out);
     if (planned->format.method == METHOD_MSE) {
         buf_printf(out, ", mse");
     }
@@ -105,10 +106,13 @@ static const Rule *overridden(const Plan *plan, const Rule *rule)
     return NULL;
 }
 
-static bool owns(const PlanLayer *planned, const Rule *rule)
+/* The rule that a layer is listed under: who encodes it, else who edits or tunes it. */
+static bool listed_under(const PlanLayer *planned, const Rule *rule)
 {
-    return planned->owner[0].rule == rule || planned->owner[1].rule == rule ||
-           planned->owner[2].rule == rule;
+    const Rule *owner = planned->owner[1].rule   ? planned->owner[1].rule
+                        : planned->owner[0].rule ? planned->owner[0].rule
+                                                 : planned->owner[2].rule;
+    return owner == rule;
 }
 
 typedef struct Group {  /* layers of a rule that look and end up alike */
@@ -123,7 +127,7 @@ static void print_groups(Arena *arena, const Plan *plan, const Rule *rule, Buf *
     Map known = map_on(arena);
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];
-        if (!owns(planned, rule) || !planned->layer->weight || planned->skip) {
+        if (!listed_under(planned, rule) || !planned->layer->weight || planned->skip) {
             continue;
         }
         Buf format = buf_on(arena);
@@ -192,7 +196,7 @@ static void print_untouched(Arena *arena, const Plan *plan, Buf *out)
     }
     if (names.len) {
         Buf text = buf_on(arena);
-        names_braces(arena, &names, 4, &text);
+        names_braces(arena, &names, 2, &text);
         buf_printf(out,
                    "  untouched  %-36.*s %10.*s  %.0f%% of the weights of linear and conv layers\n",
                    STR_ARG(buf_view(&text)), STR_ARG(plural(arena, names.len, "layer")),

@@ -1,4 +1,5 @@
 /* Steps and their arguments, checked against the vocabulary. */
+#include <math.h>
 #include <stdlib.h>
 #include "lang/parse.h"
 #include "lang/resolve_parts.h"
@@ -88,8 +89,9 @@ static const Value *argument(Resolver *r, const Param *param, const Ast *e)
     const Value *v = coerce(r, evaluate(r, e), param->type, what);
     double x;
     if (param->range && as_number(v, &x)) {
-        char *end = NULL;
-        double low = strtod(param->range, &end), high = strtod(end + 2, NULL);
+        const char *dots = strstr(param->range, ".."); /* strtod would read "19." of "19..28" */
+        double low = strtod(param->range, NULL);
+        double high = dots && dots[2] ? strtod(dots + 2, NULL) : HUGE_VAL;
         if (x < low || x > high) {
             Diag *d = diag_error(r->s, "E0206", v->span, "`%s` is out of range", param->name);
             diag_label(d, "must be in %s", param->range);
