@@ -363,7 +363,8 @@ static void rule(Printer *f, const Ast *a, size_t indent)
     block(f, a->b, indent);
 }
 
-static void statement(Printer *f, const Ast *a, size_t indent)
+/* Statements that are a word and what follows it. */
+static void short_statement(Printer *f, const Ast *a, size_t indent)
 {
     switch (a->kind) {
     case AST_EDITION:
@@ -372,6 +373,45 @@ static void statement(Printer *f, const Ast *a, size_t indent)
         break;
     case AST_USE:
         use(f, a);
+        break;
+    case AST_TARGET:
+        for (size_t i = 0; i < a->kids.len; i++) {
+            buf_str(f->out, i ? STR(", ") : STR("target "));
+            ast_format_expr(a->kids.at[i], f->out);
+        }
+        break;
+    case AST_EMIT:
+        buf_str(f->out, STR("emit "));
+        value(f, a->a, indent, 0);
+        break;
+    case AST_INCLUDE:
+        buf_str(f->out, STR("include "));
+        ast_format_expr(a->a, f->out);
+        if (a->flag) {
+            arguments(f, &a->kids, indent, 0);
+        }
+        break;
+    case AST_WITHIN:
+        buf_str(f->out, STR("within "));
+        ast_format_expr(a->a, f->out);
+        buf_printf(f->out, "%s%.*s", a->name.len ? " " : "", STR_ARG(a->name));
+        break;
+    default: /* AST_EXPECT */
+        buf_str(f->out, STR("expect "));
+        value(f, a->a, indent, a->b ? 1 : 0);
+        if (a->b) {
+            buf_str(f->out, STR(", "));
+            ast_format_expr(a->b, f->out);
+        }
+    }
+}
+
+static void statement(Printer *f, const Ast *a, size_t indent)
+{
+    switch (a->kind) {
+    case AST_EDITION: case AST_USE: case AST_TARGET: case AST_EMIT: case AST_INCLUDE: case AST_WITHIN:
+    case AST_EXPECT:
+        short_statement(f, a, indent);
         break;
     case AST_PARAM:
         param(f, a);
@@ -394,42 +434,12 @@ static void statement(Printer *f, const Ast *a, size_t indent)
     case AST_TRANSFORM:
         transform(f, a, indent);
         break;
-    case AST_TARGET:
-        for (size_t i = 0; i < a->kids.len; i++) {
-            buf_str(f->out, i ? STR(", ") : STR("target "));
-            ast_format_expr(a->kids.at[i], f->out);
-        }
-        break;
-    case AST_EMIT:
-        buf_str(f->out, STR("emit "));
-        value(f, a->a, indent, 0);
-        break;
-    case AST_INCLUDE:
-        buf_str(f->out, STR("include "));
-        ast_format_expr(a->a, f->out);
-        if (a->flag) {
-            arguments(f, &a->kids, indent, 0);
-        }
-        break;
     case AST_STAGE:
         buf_printf(f->out, "stage %.*s ", STR_ARG(a->name));
         braces(f, &a->kids, a->comments, indent);
         break;
     case AST_ON:
         rule(f, a, indent);
-        break;
-    case AST_WITHIN:
-        buf_str(f->out, STR("within "));
-        ast_format_expr(a->a, f->out);
-        buf_printf(f->out, "%s%.*s", a->name.len ? " " : "", STR_ARG(a->name));
-        break;
-    case AST_EXPECT:
-        buf_str(f->out, STR("expect "));
-        value(f, a->a, indent, a->b ? 1 : 0);
-        if (a->b) {
-            buf_str(f->out, STR(", "));
-            ast_format_expr(a->b, f->out);
-        }
         break;
     case AST_STEP:
         step(f, a, indent);
