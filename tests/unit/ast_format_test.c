@@ -472,7 +472,7 @@ static void stored_recipes(void **state)
         glob(pattern, 0, NULL, &found);
         for (size_t i = 0; i < found.gl_pathc; i++, count++) {
             Session *s = session_open(&sys_real);
-            size_t size;
+            size_t size = 0;
             char *text = unit_read(found.gl_pathv[i], &size);
             check_laws(s, (Str){text, size});
             if (k == 0) {
