@@ -146,13 +146,16 @@ static Str deed(Session *s, const Rule *rule)
                                       : STR("changed");
 }
 
-static int64_t weights_in(const Layers *layers, const LayerSet *set)
+/* Weights of the layers of a set, or of all; a weight that layers share counts once. */
+static double weights_in(Session *s, const Layers *layers, const LayerSet *set)
 {
-    int64_t sum = 0, next;
+    Map seen = map_on(s->arena);
+    double sum = 0;
     for (size_t i = 0; i < layers->all.len; i++) {
-        if ((!set || set->has[i]) &&
-            !__builtin_add_overflow(sum, layers->all.at[i].params, &next)) {
-            sum = next;
+        const Layer *layer = &layers->all.at[i];
+        Str key = {(const char *)&layer->weight, sizeof layer->weight};
+        if ((!set || set->has[i]) && layer->weight && map_put(&seen, key, (void *)layers)) {
+            sum += (double)layer->params;
         }
     }
     return sum;
@@ -174,10 +177,10 @@ static void note_as_written(Session *s, Diag *d, const Layers *layers, const Rul
     StrList names = names_of(s, layers, &hit);
     Buf who = buf_on(s->arena);
     names_braces(s->arena, &names, 2, &who);
-    int64_t weights = weights_in(layers, &hit), all = weights_in(layers, NULL);
+    double weights = weights_in(s, layers, &hit), all = weights_in(s, layers, NULL);
     diag_note(d, "as written, %.*s (%.*s weights, %.0f%% of the model) would be %.*s",
-              STR_ARG(buf_view(&who)), STR_ARG(str_si(s->arena, (double)weights)),
-              100.0 * (double)weights / (double)(all ? all : 1), STR_ARG(deed(s, rule)));
+              STR_ARG(buf_view(&who)), STR_ARG(str_si(s->arena, weights)),
+              all > 0 ? 100.0 * weights / all : 0.0, STR_ARG(deed(s, rule)));
 }
 
 /* The built-in that finds what a corrected name pattern finds, but for nodes without a weight. */
@@ -312,7 +315,10 @@ void report_empty_rule(Session *s, const Layers *layers, const Rule *rule)
                          STR_ARG(model_file_name(layers->model)));
     diag_label(d, "0 of %.*s", STR_ARG(plural(s->arena, layers->all.len, "node")));
     diag_note(d, "each of its parts matches something, together they leave nothing");
-    diag_help(d, "if the rule may be empty for some models, say so:  on (...)? {");
+    Str text = span_text(rule->selector_span);
+    bool brief = text.len < 60 && str_find(text, '\n') < 0;
+    diag_help(d, "if the rule may be empty for some models, say so:  on (%.*s)? {",
+              STR_ARG(brief ? text : STR("...")));
 }
 
 /* ---- E0302 */
