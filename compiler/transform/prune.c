@@ -4,13 +4,21 @@
 #include "compiler/transform.h"
 
 static const Param params[] = {
-    {.name = "pattern", .type = PARAM_PATTERN, .required = true, .range = "0.0..1.0",
-     .doc = "N:M keeps N of M neighbours along k; a number is the fraction set to 0"},
-    {.name = "score", .type = PARAM_CHOICE, .choices = "magnitude | wanda*", .initial = "magnitude",
-     .doc = "what a weight is worth"},
-    {.name = "method", .type = PARAM_CHOICE, .choices = "sparsegpt*", .later = true,
-     .doc = "how the weights that stay make up for the others"},
-    {.name = "mask", .type = PARAM_FN, .later = true, .doc = "a function that decides what stays"},
+    {.name = "pattern",
+     .type = PARAM_PATTERN,
+     .required = true,
+     .doc = "2:4 keeps two of four along the input; 0.5 zeroes half of the tensor"},
+    {.name = "score",
+     .type = PARAM_CHOICE,
+     .choices = "magnitude",
+     .initial = "magnitude",
+     .doc = "what makes a weight important"},
+    {.name = "method",
+     .type = PARAM_CHOICE,
+     .choices = "mask | sparsegpt*",
+     .initial = "mask",
+     .doc = "what happens to the weights that stay"},
+    {.name = "mask", .type = PARAM_FN, .later = true, .doc = "your own rule: keep where true"},
     {.name = NULL},
 };
 
@@ -36,7 +44,7 @@ static bool prune_lower(Lowering *l, const Step *step) {
 
 const Transform transform_prune = {
     .schema = {.name = "prune",
-               .doc = "set the weights of least magnitude to 0",
+               .doc = "set the least important weights to zero",
                .kind = SCHEMA_STEP,
                .phase = PHASE_EDIT,
                .params = params},

@@ -6,7 +6,7 @@ static const Param params[] = {{.name = NULL}};
 
 const Transform transform_skip = {
     .schema = {.name = "skip",
-               .doc = "leave the layer as it is; no other rule may touch it",
+               .doc = "leave these layers alone, and let nobody else touch them",
                .kind = SCHEMA_STEP,
                .phase = PHASE_SKIP,
                .params = params},
