@@ -37,18 +37,20 @@ static bool hash_file(Session *s, Output *file, uint64_t *hash) {
     return error == 0 || output_fail(file, error);
 }
 
-/* Only bytes that morc wrote into the model file can hold the placeholder. */
+/* Only bytes that morc wrote into the model file hold the placeholder: on the arena, and changed
+ * there too, because they are compared with what is read back. */
 static bool patch_segment(Output *file, const ScheduleSegment *segment, Str placeholder,
                           const char *digits) {
-    const char *bytes = segment->data;
+    char *bytes = (char *)(uintptr_t)segment->data;
     size_t left = (size_t)segment->size;
-    for (const char *at = bytes; (at = memmem(at, left, placeholder.data, placeholder.len));) {
-        uint64_t offset = segment->offset + (uint64_t)(at - bytes) + placeholder.len - DIGITS;
+    for (char *at = bytes; (at = memmem(at, left, placeholder.data, placeholder.len));) {
+        at += placeholder.len;
+        uint64_t offset = segment->offset + (uint64_t)(at - bytes) - DIGITS;
+        memcpy(at - DIGITS, digits, DIGITS);
         int error = output_write(file, offset, digits, DIGITS);
         if (error) {
             return output_fail(file, error);
         }
-        at += placeholder.len;
         left = (size_t)segment->size - (size_t)(at - bytes);
     }
     return true;

@@ -1,4 +1,5 @@
 /* Printing and checking of schedules. */
+#include "runtime/base/alloc.h"
 #include "runtime/exec/schedule.h"
 #include "runtime/base/sanitize.h"
 
@@ -111,8 +112,27 @@ static const char *check_segment(const Schedule *schedule, const ScheduleSegment
     return "a segment has no kind";
 }
 
+/* Every job is there for something, and each of its outputs has one place at most. */
+static const char *check_jobs(const Schedule *schedule) {
+    const char *wrong = NULL;
+    uint8_t *stored = mem_alloc(schedule->jobs.len + 1); /* a bit for each output */
+    for (size_t i = 0; i < schedule->segments.len; i++) {
+        const ScheduleSegment *g = &schedule->segments.at[i];
+        if (g->kind == SEGMENT_KERNEL) {
+            const uint8_t bit = (uint8_t)(1u << g->out);
+            wrong = stored[g->job] & bit ? "an output of a job is stored twice" : wrong;
+            stored[g->job] |= bit;
+        }
+    }
+    for (size_t i = 0; i < schedule->jobs.len; i++) {
+        wrong = stored[i] ? wrong : "nothing of a job is stored";
+    }
+    mem_free(stored);
+    return wrong;
+}
+
 const char *schedule_check(const Schedule *schedule) {
-    size_t next = 0, codes = 0;
+    size_t next = 0;
     for (size_t i = 0; i < schedule->files.len; i++) {
         uint64_t at = 0;
         while (is_in(schedule, next, i)) {
@@ -124,7 +144,6 @@ const char *schedule_check(const Schedule *schedule) {
             if (wrong) {
                 return wrong;
             }
-            codes += g->kind == SEGMENT_KERNEL && g->out == OUT_CODES;
         }
         if (at != schedule->files.at[i].size) {
             return "segments do not fill their file";
@@ -133,5 +152,5 @@ const char *schedule_check(const Schedule *schedule) {
     if (next != schedule->segments.len) {
         return "segments are not in the order of their files";
     }
-    return codes == schedule->jobs.len ? NULL : "a job's codes are stored not once";
+    return check_jobs(schedule);
 }

@@ -90,7 +90,7 @@ static void broken_rules_are_named(void **state) {
     assert_string_equal(schedule_check(&c), "segments are not in the order of their files");
     c = small();
     vec_push(s->arena, &c.jobs, c.jobs.at[0]);
-    assert_string_equal(schedule_check(&c), "a job's codes are stored not once");
+    assert_string_equal(schedule_check(&c), "nothing of a job is stored");
     c = small();
     c.segments.at[0].data = NULL;
     assert_string_equal(schedule_check(&c), "a memory segment has no bytes");

@@ -1,0 +1,155 @@
+/* Records the edits that an IR asks for (apply.h). The IR refers to nodes by graph and position;
+ * positions are those of the model as it was read, which edits never change. */
+#include "compiler/apply.h"
+#include "compiler/infer.h"
+#include <assert.h>
+
+typedef struct Apply {
+    Arena *arena;
+    const Ir *ir;
+    Model *model;
+    const IrGroup *group;
+} Apply;
+
+static Graph *graph_of(const Apply *a, const IrOp *op) {
+    int64_t graph = ir_int(op, "graph", 0);
+    assert(graph >= 0 && (size_t)graph < a->model->graphs.len);
+    return a->model->graphs.at[graph];
+}
+
+static Node *node_of(const Apply *a, const IrOp *op, const char *key) {
+    const Graph *graph = graph_of(a, op);
+    int64_t node = ir_int(op, key, 0);
+    assert(node >= 0 && (size_t)node < graph->nodes.len);
+    return graph->nodes.at[node];
+}
+
+/* The initializer or constant that the group is about. */
+static const Tensor *weight_of(const Apply *a) {
+    ValueInfo *value = graph_value(graph_of(a, a->group->ops.at[0]), a->group->name);
+    assert(value && value->constant);
+    return value->constant;
+}
+
+/* job * OUT_COUNT + output of a result of a kernel. */
+static int64_t tag_of(const IrValue *value) {
+    static const char *const outputs[OUT_COUNT] = {"codes", "scales", "zeros", "super"};
+    Str words = ir_text(value->op, "out");
+    int result = 0;
+    for (int out = 0; out < OUT_COUNT; out++) {
+        size_t length = strlen(outputs[out]);
+        if (words.len >= length && memcmp(words.data, outputs[out], length) == 0) {
+            if (result++ == value->result) {
+                return ir_int(value->op, "job", 0) * OUT_COUNT + out;
+            }
+            words = str_slice(words, length + 1, words.len);
+        }
+    }
+    assert(false && "a stored value is a result of a kernel");
+    return 0;
+}
+
+static void apply_store(Apply *a, const IrOp *op) {
+    const IrValue *data = op->args.at[0];
+    NewTensor tensor = {.name = ir_text(op, "name"), .type = data->type.element,
+                        .rank = data->type.rank, .dims = data->type.dims, .tag = tag_of(data)};
+    uint64_t bits = (uint64_t)type_bits(tensor.type) * (uint64_t)ir_type_elements(data->type);
+    tensor.size = bits / 8 + (bits % 8 != 0);
+    edit_add_initializer(graph_of(a, op), &tensor);
+}
+
+static Onnx__AttributeProto *attribute(Apply *a, const IrAttr *attr) {
+    assert(attr->kind == IR_INT); /* the nodes that morc makes have no others */
+    Onnx__AttributeProto *proto = arena_new(a->arena, Onnx__AttributeProto);
+    onnx__attribute_proto__init(proto);
+    proto->name = (char *)str_c(a->arena, str_slice(attr->key, 1, attr->key.len));
+    proto->has_type = 1;
+    proto->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+    proto->has_i = 1;
+    proto->i = attr->integer;
+    return proto;
+}
+
+/* Name of an operand in the graph; "" where it is absent. */
+static char *operand_name(Apply *a, const IrValue *value) {
+    return (char *)str_c(a->arena, value ? ir_text(value->op, "name") : STR(""));
+}
+
+/* Op, domain, inputs and attributes of a node or replace op; the caller adds name and outputs. */
+static Onnx__NodeProto *node_proto(Apply *a, const IrOp *op) {
+    Onnx__NodeProto *proto = arena_new(a->arena, Onnx__NodeProto);
+    onnx__node_proto__init(proto);
+    proto->op_type = (char *)str_c(a->arena, ir_text(op, "op"));
+    if (ir_attr(op, "domain")) {
+        proto->domain = (char *)str_c(a->arena, ir_text(op, "domain"));
+    }
+    proto->input = arena_many(a->arena, char *, op->args.len);
+    for (size_t i = 0; i < op->args.len; i++) {
+        proto->input[proto->n_input++] = operand_name(a, op->args.at[i]);
+    }
+    proto->attribute = arena_many(a->arena, Onnx__AttributeProto *, op->attrs.len);
+    for (size_t i = 0; i < op->attrs.len; i++) {
+        if (op->attrs.at[i].key.data[0] == '.') {
+            proto->attribute[proto->n_attribute++] = attribute(a, &op->attrs.at[i]);
+        }
+    }
+    return proto;
+}
+
+static void apply_node(Apply *a, const IrOp *op) {
+    Onnx__NodeProto *proto = node_proto(a, op);
+    proto->name = (char *)str_c(a->arena, ir_text(op, "name"));
+    proto->output = arena_many(a->arena, char *, 1);
+    proto->output[proto->n_output++] = proto->name;
+    edit_insert_before(node_of(a, op, "before"), proto);
+}
+
+static void apply_replace(Apply *a, const IrOp *op) {
+    Node *node = node_of(a, op, "node");
+    Onnx__NodeProto *proto = node_proto(a, op);
+    proto->name = node->proto->name;
+    proto->output = node->proto->output;
+    proto->n_output = node->proto->n_output;
+    edit_replace_node(node, proto);
+}
+
+static void apply_op(Apply *a, const IrOp *op) {
+    if (op->info == IR_OP(store)) {
+        apply_store(a, op);
+    } else if (op->info == IR_OP(rewrite)) {
+        edit_replace_payload(weight_of(a), tag_of(op->args.at[0]));
+    } else if (op->info == IR_OP(node)) {
+        apply_node(a, op);
+    } else if (op->info == IR_OP(replace)) {
+        apply_replace(a, op);
+    } else if (op->info == IR_OP(use)) {
+        edit_node_input(node_of(a, op, "node"), (int)ir_int(op, "slot", 0),
+                        ir_text(op->args.at[0]->op, "name"));
+    } else if (op->info == IR_OP(drop)) {
+        edit_remove_initializer(weight_of(a));
+    }
+}
+
+bool apply(Session *s, const Ir *ir, Model *model) {
+    if (model->ir_version < 4) {
+        edit_ir_version(model, 4); /* before it, every initializer had to be an input as well */
+    }
+    if (ir->opset > model->opset) {
+        Diag *d = diag_error(s, "E0504", NO_SPAN, "this recipe needs opset %lld, the model has %lld",
+                             (long long)ir->opset, (long long)model->opset);
+        diag_where(d, "%.*s", STR_ARG(model->input->path));
+        diag_note(d, "raising the opset of a model is not in this build");
+        return false;
+    }
+    Apply a = {.arena = s->arena, .ir = ir, .model = model};
+    for (size_t i = 0; i < ir->groups.len; i++) {
+        a.group = ir->groups.at[i];
+        for (size_t k = 0; k < a.group->ops.len; k++) {
+            apply_op(&a, a.group->ops.at[k]);
+        }
+    }
+    if (ir->microsoft) {
+        edit_opset(model, "com.microsoft", 1);
+    }
+    return true;
+}

@@ -1,0 +1,227 @@
+/* The driver of everything behind the plan (compile.h):
+ *
+ *     lower -> passes -> apply -> receipt -> model_layout -> schedule | exec -> check -> commit
+ *
+ * Everything left of the bar decides and writes nothing. The data file of an output over 2 GiB is
+ * named after the hash of its bytes, so an old model beside it keeps its own data file and a crash
+ * between the two renames leaves the old pair whole. */
+#include "compiler/compile.h"
+#include "compiler/apply.h"
+#include "compiler/data_name.h"
+#include "compiler/ir_text.h"
+#include "compiler/lower.h"
+#include "compiler/passes.h"
+#include "compiler/receipt.h"
+#include "compiler/assemble.h"
+#include "compiler/verify.h"
+#include <assert.h>
+#include <time.h>
+
+struct Compiled {
+    const Plan *plan;
+    Model *model;
+    Ir *ir;
+    Layout layout;
+    Schedule schedule;
+    Str placeholder;     /* name of the data file until its hash is known */
+    Output *files[2];
+    Str data_file;
+};
+
+void compile_dump_names(Buf *out) {
+    buf_printf(out, "%-10s %s\n", "ir", "what the plan lowers to");
+    for (const Pass *pass = passes; pass->name; pass++) {
+        buf_printf(out, "%-10s IR after: %s\n", pass->name, pass->doc);
+    }
+    buf_printf(out, "%-10s %s\n", "schedule", "kernels and where every output byte comes from");
+}
+
+static bool wants_external(const Step *emit) {
+    for (size_t i = 0; emit && i < emit->args.len; i++) {
+        if (strcmp(emit->args.at[i].param->name, "external") == 0 && emit->args.at[i].value) {
+            return emit->args.at[i].value->flag;
+        }
+    }
+    return false;
+}
+
+static bool make_ir(Session *s, const Plan *plan, const CompileOptions *options, Ir **out) {
+    TRY(lower(s, plan, out));
+    Buf why = buf_on(s->arena);
+    if (!verify(*out, false, &why)) {
+        Diag *d = diag_error(s, "E0002", NO_SPAN, "bug in morc: the plan was lowered to a wrong IR");
+        diag_note(d, "%.*s", STR_ARG(buf_view(&why)));
+        return false;
+    }
+    if (options->dump_out && str_is(options->dump, "ir")) {
+        ir_print(*out, options->dump_out);
+    }
+    return passes_run(s, *out, options->dump, options->dump_out);
+}
+
+bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compiled **out) {
+    Compiled *c = arena_new(s->arena, Compiled);
+    c->plan = plan;
+    c->model = plan->layers->model;
+    TRY(make_ir(s, plan, options, &c->ir));
+    TRY(apply(s, c->ir, c->model));
+    receipt_attach(s, plan);
+    c->placeholder = data_name_placeholder(s->arena, options->data_stem);
+    LayoutOptions layout = {.external = wants_external(plan->recipe->emit),
+                            .data_name = c->placeholder};
+    TRY(model_layout(c->model, &layout, &c->layout));
+    const Str names[2] = {str_format(s->arena, "%.*s.onnx", STR_ARG(options->data_stem)),
+                          c->placeholder};
+    TRY(assemble(s, c->ir, c->model, &c->layout, names, &c->schedule));
+    assert(schedule_check(&c->schedule) == NULL);
+    if (options->dump_out && str_is(options->dump, "schedule")) {
+        schedule_print(&c->schedule, options->dump_out);
+    }
+    *out = c;
+    return true;
+}
+
+void compiled_notes(const Compiled *c, Buf *out) {
+    for (size_t i = 0; i < c->ir->notes.len; i++) {
+        buf_printf(out, "%.*s\n", STR_ARG(c->ir->notes.at[i]));
+    }
+}
+
+/* `name` in the directory that `path` names a file of. */
+static Str beside(Arena *arena, Str path, Str name) {
+    size_t begin = path.len;
+    while (begin > 0 && path.data[begin - 1] != '/') {
+        begin--;
+    }
+    return str_format(arena, "%.*s%.*s", (int)begin, path.data, STR_ARG(name));
+}
+
+static void name_outputs(Session *s, Compiled *c, Str out_path) {
+    c->schedule.files.at[0].path = out_path;
+    if (c->schedule.files.len > 1) {
+        c->schedule.files.at[1].path = beside(s->arena, out_path, c->placeholder);
+    }
+}
+
+/* A weight with NaN or infinity has no scale; the output is not written. */
+static bool check_finite(Session *s, const Compiled *c) {
+    bool ok = true;
+    for (size_t i = 0; i < c->schedule.jobs.len; i++) {
+        const ScheduleJob *job = &c->schedule.jobs.at[i];
+        const KernelMetrics *m = &job->metrics;
+        if (m->nonfinite > 0) {
+            Diag *d = diag_error(s, "E1010", NO_SPAN, "a weight that is to be encoded is not finite");
+            diag_where(d, "%.*s: tensor \"%.*s\"", STR_ARG(c->model->input->path),
+                       STR_ARG(job->name));
+            diag_note(d, "%lld of its %lld values are NaN or infinite, the first at index %lld",
+                      (long long)m->nonfinite, (long long)job->kernel.count,
+                      (long long)m->first_nonfinite);
+            diag_help(d, "repair the model, or `skip` the layer");
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+/* Metrics of a layer are those of its group's kernel that encodes, else of the one that prunes. */
+static void fill_results(const Compiled *c, LayerResult *results) {
+    size_t count = c->plan->layers_planned.len;
+    memset(results, 0, count * sizeof *results);
+    for (size_t i = 0; i < c->ir->groups.len; i++) {
+        const IrGroup *group = c->ir->groups.at[i];
+        int64_t job = -1;
+        for (size_t k = 0; k < group->ops.len; k++) {
+            const IrOp *op = group->ops.at[k];
+            if (op->info == IR_OP(kernel) && (job < 0 || ir_attr(op, "format"))) {
+                job = ir_int(op, "job", -1);
+            }
+        }
+        for (size_t k = 0; k < group->ops.len && job >= 0; k++) {
+            const IrOp *op = group->ops.at[k];
+            if (op->info == IR_OP(layer)) {
+                results[ir_int(op, "plan", 0)].metrics = c->schedule.jobs.at[job].metrics;
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        layer_result_finish(&results[i]);
+    }
+}
+
+static void fill_report(const Compiled *c, const ExecTimes *times, RunReport *report) {
+    *report = (RunReport){.bytes_read = times->bytes_copied + times->bytes_source,
+                          .bytes_written = times->bytes_copied + times->bytes_encoded,
+                          .seconds_read = times->seconds_copy,
+                          .seconds_kernel = times->seconds_survey + times->seconds_encode,
+                          .seconds_write = times->seconds_write,
+                          .seconds_total = times->seconds_total,
+                          .data_file = c->data_file};
+    report->output_size = c->layout.size[0] + c->layout.size[1];
+}
+
+static bool inputs_unchanged(Session *s, const Model *model) {
+    TRY(input_unchanged(s, model->input));
+    for (size_t i = 0; i < model->data_files.len; i++) {
+        TRY(input_unchanged(s, model->data_files.at[i]));
+    }
+    return true;
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Sync, then read back what lies on the disk. */
+static bool finish_files(Session *s, Compiled *c, RunReport *report) {
+    double begin = seconds_now();
+    for (size_t i = 0; i < c->schedule.files.len; i++) {
+        TRY(output_sync(c->files[i]));
+    }
+    report->seconds_sync = seconds_now() - begin;
+    report->seconds_total += report->seconds_sync;
+    int data_fd = c->files[1] ? c->files[1]->fd : -1;
+    return model_check_written(s, c->files[0]->fd, c->files[0]->path, data_fd, &c->layout);
+}
+
+bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results, RunReport *report) {
+    ExecTimes times = {0};
+    name_outputs(s, c, out_path);
+    bool ok = exec_run(s, &c->schedule, c->files, &times) && check_finite(s, c) &&
+              inputs_unchanged(s, c->model);
+    if (ok && c->files[1]) {
+        ok = data_name_settle(s, c->files, &c->schedule, c->placeholder, &c->data_file);
+    }
+    fill_report(c, &times, report);
+    if (!ok || !finish_files(s, c, report)) {
+        compiled_discard(c);
+        return false;
+    }
+    fill_results(c, results);
+    return true;
+}
+
+bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report) {
+    (void)report;
+    c->files[0]->path = out_path;
+    if (c->files[1]) {
+        c->files[1]->path = beside(s->arena, out_path, c->data_file);
+    }
+    for (int i = 1; i >= 0; i--) { /* the data first: the model is what makes it visible */
+        Output *file = c->files[i];
+        c->files[i] = NULL;
+        if (file && !output_commit(file)) {
+            compiled_discard(c);
+            return false;
+        }
+    }
+    return true;
+}
+
+void compiled_discard(Compiled *c) {
+    for (int i = 0; i < 2; i++) {
+        output_discard(c->files[i]);
+        c->files[i] = NULL;
+    }
+}
