@@ -161,51 +161,42 @@ static bool is_step(const Step *step, const char *name)
     return strcmp(step->schema->name, name) == 0;
 }
 
-/* The argument's value for one layer: constant, or chosen by its attributes. */
-static bool argument(Bind *b, const Step *step, const char *name, const Layer *layer, Value *out)
+static const Value *argument(const Step *step, const char *name)
 {
     const BoundArg *arg = step_arg(step, name);
-    if (!arg || !arg->value) {
-        return false;
-    }
-    if (arg->value->type == VALUE_EXPR) {
-        return expr_layer_value(b->s, b->layers, arg->value->expr, layer, NULL, NULL, out);
-    }
-    *out = *arg->value;
-    return true;
+    return arg ? arg->value : NULL;
 }
 
-static Problem do_prune(Bind *b, const Step *step, PlanLayer *planned)
+static Problem do_prune(const Step *step, PlanLayer *planned)
 {
-    Value amount = {0};
-    if (!argument(b, step, "pattern", planned->layer, &amount)) {
+    const Value *amount = argument(step, "pattern");
+    if (!amount) {
         return PROBLEM_NONE;
     }
     planned->prune_step = step;
-    if (amount.type == VALUE_RATIO) {
+    if (amount->type == VALUE_RATIO) {
         planned->prune = PRUNE_NM;
-        planned->keep = (int)amount.integer;
-        planned->group = (int)amount.integer2;
+        planned->keep = (int)amount->integer;
+        planned->group = (int)amount->integer2;
         planned->fraction = 1.0 - (double)planned->keep / (double)planned->group;
-        bool divides = planned->layer->width > 0 && planned->layer->width % amount.integer2 == 0;
+        bool divides = planned->layer->width > 0 && planned->layer->width % amount->integer2 == 0;
         return divides ? PROBLEM_NONE : PROBLEM_NM;
     }
     planned->prune = PRUNE_RATIO;
-    planned->fraction = amount.type == VALUE_INT ? (double)amount.integer : amount.number;
+    planned->fraction = amount->type == VALUE_INT ? (double)amount->integer : amount->number;
     return PROBLEM_NONE;
 }
 
-static Problem do_quantize(Bind *b, const Step *step, PlanLayer *planned)
+static Problem do_quantize(const Step *step, PlanLayer *planned)
 {
-    Value weight = {0}, method = {0};
-    bool given = argument(b, step, "weight", planned->layer, &weight);
-    if (!given || weight.type != VALUE_FORMAT || weight.format->none) {
+    const Value *weight = argument(step, "weight"), *method = argument(step, "method");
+    if (!weight || weight->type != VALUE_FORMAT || weight->format->none) {
         return PROBLEM_NONE;
     }
     planned->quantize_step = step;
-    Problem problem = resolve_format(weight.format, planned->layer, &planned->format);
+    Problem problem = resolve_format(weight->format, planned->layer, &planned->format);
     planned->quantized = problem == PROBLEM_NONE;
-    if (argument(b, step, "method", planned->layer, &method) && str_is(method.text, "mse")) {
+    if (method && str_is(method->text, "mse")) {
         planned->format.method = METHOD_MSE;
     }
     return problem;
@@ -428,8 +419,8 @@ static void bind_step(Bind *b, int index, const Step *step)
             set_add(&encoded, layer);
             continue;
         }
-        Problem problem = is_step(step, "prune")      ? do_prune(b, step, planned)
-                          : is_step(step, "quantize") ? do_quantize(b, step, planned)
+        Problem problem = is_step(step, "prune")      ? do_prune(step, planned)
+                          : is_step(step, "quantize") ? do_quantize(step, planned)
                                                       : PROBLEM_NONE;
         if (problem) {
             troubles[problem].b = b;
