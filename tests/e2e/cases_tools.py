@@ -1,9 +1,11 @@
-"""The yardsticks themselves: what the float models measure before morc touches anything."""
+"""The yardsticks themselves: what the float models measure before morc touches anything, and the
+formats' codes against ml_dtypes."""
 import sys
 
-from harness import MODELS, ROOT, add_case
+from harness import MODELS, ROOT, SETTINGS, add_case
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
+import formats_vs_ml_dtypes as formats  # noqa: E402
 from lm_eval import perplexity  # noqa: E402
 
 
@@ -16,3 +18,13 @@ def float_perplexity(name, expected):
 
 float_perplexity("pylm-1m", "7.6768")
 float_perplexity("pylm-7m", "5.6149")
+
+
+def format_codes(name):
+    def check(_):
+        formats.check(SETTINGS.morc.parent / "tests" / "tools" / "encode_dump", name)
+    add_case(f"tools/codes of {name} against ml_dtypes", check)
+
+
+for name in formats.FORMATS:
+    format_codes(name)
