@@ -1,5 +1,6 @@
 /* See vocabulary.h. A row with `later` is in the language but not in this build (E0001). */
 #include "compiler/vocabulary.h"
+#include "compiler/transform.h"
 
 #define END {.name = NULL}
 #define SCHEMA(id, word, of_kind, of_phase, text, is_later, block, ...)                            \
@@ -7,20 +8,7 @@
     static const Schema id = {.name = word, .doc = text, .kind = of_kind, .phase = of_phase,       \
                               .later = is_later, .takes_block = block, .params = id##_params};
 
-/* ---- steps */
-SCHEMA(quantize, "quantize", SCHEMA_STEP, PHASE_ENCODE, "store weights, inputs or outputs in a number format", false, false,
-    {.name = "weight", .type = PARAM_FORMAT, .doc = "format of the stored weights"},
-    {.name = "input", .type = PARAM_FORMAT, .initial = "none", .later = true, .doc = "format of what the layer reads"},
-    {.name = "output", .type = PARAM_FORMAT, .initial = "none", .later = true, .doc = "format of what the layer writes"},
-    {.name = "bias", .type = PARAM_FORMAT, .initial = "none", .later = true, .doc = "format of the bias"},
-    {.name = "kv", .type = PARAM_FORMAT, .initial = "none", .later = true, .doc = "format of the key-value cache"},
-    {.name = "method", .type = PARAM_CHOICE, .choices = "max | mse", .initial = "max", .doc = "how weight scales are found"},
-    {.name = "round", .type = PARAM_CHOICE, .choices = "nearest | gptq* | adaround* | stochastic*", .initial = "nearest", .doc = "how weights become codes"}, )
-SCHEMA(prune, "prune", SCHEMA_STEP, PHASE_EDIT, "set the least important weights to zero", false, false,
-    {.name = "pattern", .type = PARAM_PATTERN, .required = true, .doc = "2:4 keeps two of four along the input; 0.5 zeroes half of the tensor"},
-    {.name = "score", .type = PARAM_CHOICE, .choices = "magnitude", .initial = "magnitude", .doc = "what makes a weight important"},
-    {.name = "method", .type = PARAM_CHOICE, .choices = "mask | sparsegpt*", .initial = "mask", .doc = "what happens to the weights that stay"},
-    {.name = "mask", .type = PARAM_FN, .later = true, .doc = "your own rule: keep where true"}, )
+/* ---- steps that this build lacks; the others bring their own (compiler/transform/) */
 SCHEMA(smooth, "smooth", SCHEMA_STEP, PHASE_EDIT, "move outliers from the activations into the weights", true, false,
     {.name = "alpha", .type = PARAM_FLOAT, .range = "0.0..1.0", .initial = "0.5", .doc = "how much difficulty moves into the weights"},
     {.name = "fold", .type = PARAM_CHOICE, .choices = "auto | never", .initial = "auto", .doc = "where the inverse scale goes"}, )
@@ -42,7 +30,6 @@ SCHEMA(finetune, "finetune", SCHEMA_STEP, PHASE_TUNE, "train what is selected", 
     {.name = "loss", .type = PARAM_CHOICE, .choices = "distill | cross_entropy", .doc = "what is kept small"},
     {.name = "grad", .type = PARAM_CHOICE, .choices = "ste", .initial = "ste", .doc = "gradient of rounding"},
     {.name = "scales", .type = PARAM_CHOICE, .choices = "frozen | learned", .initial = "frozen", .doc = "whether scales train"}, )
-SCHEMA(skip, "skip", SCHEMA_STEP, PHASE_SKIP, "leave these layers alone, and let nobody else touch them", false, false, )
 
 /* ---- settings */
 SCHEMA(calibrate, "calibrate", SCHEMA_SETTING, PHASE_SETTING, "measure activations on data", true, false,
@@ -103,7 +90,10 @@ SCHEMA(method_distill, "distill", SCHEMA_METHOD, PHASE_SETTING, "match the origi
     {.name = "temperature", .type = PARAM_FLOAT, .initial = "1.0", .doc = "of the softmax"}, )
 
 static const Schema *const rows[] = {
-    &quantize, &prune, &smooth, &awq, &rotate, &map_step, &choose, &finetune, &skip,
+#define TRANSFORM(name) &transform_##name.schema,
+#include "compiler/transforms.list"
+#undef TRANSFORM
+    &smooth, &awq, &rotate, &map_step, &choose, &finetune,
     &calibrate, &evaluate,
     &emit_qdq, &emit_ort, &emit_hf,
     &load_npz, &load_npy, &load_safetensors, &load_tokens, &load_images, &load_random,
