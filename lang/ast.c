@@ -1,5 +1,6 @@
 /* Names of kinds and operators, the dump of a tree, an expression as text on one line. */
 #include "lang/ast.h"
+#include <stdlib.h>
 #include "runtime/base/sanitize.h"
 
 enum { MAX_INDENT = 100 }; /* a + a + a + ... is as deep as it is long */
@@ -33,7 +34,14 @@ static void dump(const Ast *a, int depth, const char *role, Buf *out)
         if (a->is_int) {
             buf_printf(out, " %lld", (long long)a->integer);
         } else {
-            buf_printf(out, " %.17g", a->number);
+            char text[32]; /* the shortest form that reads back, as 0.99 */
+            for (int digits = 6; digits <= 17; digits++) {
+                snprintf(text, sizeof text, "%.*g", digits, a->number);
+                if (strtod(text, NULL) == a->number) {
+                    break;
+                }
+            }
+            buf_printf(out, " %s", text);
         }
         break;
     case AST_RATIO:

@@ -16,8 +16,9 @@ Ast *build(Parse *p, AstKind kind, Span from, Span to)
     a->span = span_join(from, to);
     if (++p->nodes > LIMIT_EXPRESSION_NODES && !p->too_big) {
         p->too_big = true;
-        diag_error(p->session, "E0106", from, "this statement has more than %d parts",
-                   LIMIT_EXPRESSION_NODES);
+        Diag *d = diag_error(p->session, "E0106", (Span){from.source, from.offset, 1},
+                             "this statement has more than %d parts", LIMIT_EXPRESSION_NODES);
+        diag_label(d, "begins here");
     }
     return a;
 }
@@ -212,6 +213,11 @@ static bool is_set_op(AstOp op)
            op == OP_SHR;
 }
 
+static bool is_plain_set_op(AstOp op)
+{
+    return op == OP_UNION || op == OP_INTERSECT || op == OP_SUB;
+}
+
 static bool may_meet(AstOp outer, AstOp inner)
 {
     bool sum = outer == OP_ADD || outer == OP_SUB;
@@ -254,8 +260,8 @@ static void check_mixing(Parse *p, const Ast *outer)
             diag_help(d, "%.*s", STR_ARG(text));
             diag_fix(d, false, outer->span, "%.*s", STR_ARG(text));
         }
-        diag_note(d, ".mor has no precedence between set operators: nobody remembers it, and it decides "
-                     "what is quantized");
+        diag_note(d, ".mor has no precedence between %s: nobody remembers it, and it decides what is "
+                     "quantized", is_plain_set_op(first) && is_plain_set_op(second) ? "set operators" : "these");
     }
 }
 

@@ -12,7 +12,7 @@ typedef struct Token {
 } Token;
 
 enum { /* what the lexer could not make a token of; above every kind of the grammar */
-    BAD_CHARACTER = 240, BAD_STRING, BAD_QUOTES, BAD_DEPTH, BAD_NUMBER
+    BAD_CHARACTER = 240, BAD_STRING, BAD_QUOTES, BAD_OPERATOR, BAD_DEPTH, BAD_NUMBER
 };
 
 typedef struct Lexer {

@@ -195,6 +195,7 @@ Token lexer_next(Lexer *l)
         "<"  { TOKEN(TK_LT); }
         ">"  { TOKEN(TK_GT); }
         "="  { TOKEN(TK_ASSIGN); }
+        "&&" | "||" { TOKEN(BAD_OPERATOR); }
         "|"  { TOKEN(TK_BAR); }
         "&"  { TOKEN(TK_AMP); }
         "-"  { TOKEN(TK_MINUS); }

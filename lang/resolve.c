@@ -160,15 +160,24 @@ static void read_within(Resolver *r, const Ast *a)
 
 /* ---- rules */
 
+static bool has_steps(const Ast *block)
+{
+    for (size_t i = 0; i < block->kids.len; i++) {
+        if (block->kids.at[i]->kind != AST_EXPECT) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_rule(Resolver *r, const Ast *a, Str origin, int stage)
 {
     Stage *to = &r->recipe->stages.at[stage];
     int index = (int)to->rules.len;
     Rule rule = {.span = a->span, .selector_span = a->a->span, .override = a->flag, .origin = origin};
     rule.selector = want_selector(r, a->a);
-    size_t errors = r->s->diags.errors;
     resolve_steps(r, a->b, &rule.steps, stage, index);
-    if (rule.steps.len == 0 && r->s->diags.errors == errors && rule.selector) {
+    if (!has_steps(a->b) && rule.selector) {
         Diag *d = diag_error(r->s, "E0204", a->span, "this rule does nothing");
         diag_help(d, "to leave the layers alone, say so: { skip }");
     }

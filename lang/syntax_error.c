@@ -72,8 +72,13 @@ void syntax_bad_token(SyntaxErrors *e, Token t)
         d = diag_error(s, "E0106", at, "brackets are nested more than %d deep", LIMIT_BRACKET_DEPTH);
         diag_label(d, "one too many");
         break;
+    case BAD_OPERATOR:
+        d = diag_error(s, "E0102", at, "`%.*s` is no operator", STR_ARG(text));
+        diag_label(d, "did you mean `%s`?", text.data[0] == '&' ? "and" : "or");
+        diag_help(d, "conditions are joined by `and` and `or`, sets by `&` and `|`");
+        break;
     default:
-        d = diag_error(s, "E0102", at, "`%.*s` means nothing here", STR_ARG(text));
+        d = diag_error(s, "E0102", at, "`%s` means nothing here", str_safe_c(s->arena, text));
         diag_label(d, "names are made of the letters a to z, digits and _");
     }
 }
@@ -159,6 +164,8 @@ static bool unclosed(SyntaxErrors *e, Token t)
         char closer = round ? ')' : ']';
         if (brace && source_place(source, t.offset).line == line) {
             diag_help(d, "add `%c` before `}`", closer);
+        } else if (!source->is_file) {
+            diag_help(d, "add `%c` at the end", closer);
         } else {
             diag_help(d, "add `%c` at the end of line %u", closer, line);
         }

@@ -42,6 +42,7 @@ static const struct {
     {TK_DYNAMIC, "DYNAMIC", "`dynamic`"}, {TK_TRUE, "TRUE", "`true`"},
     {TK_FALSE, "FALSE", "`false`"},      {BAD_CHARACTER, "BAD_CHARACTER", "a bad character"},
     {TK_BROKEN, "BROKEN", "something"},  {BAD_QUOTES, "BAD_QUOTES", "single quotes"},
+    {BAD_OPERATOR, "BAD_OPERATOR", "a bad operator"},
     {BAD_STRING, "BAD_STRING", "an unclosed string"}, {BAD_DEPTH, "BAD_DEPTH", "too many brackets"},
     {BAD_NUMBER, "BAD_NUMBER", "a bad number"},
 };

@@ -151,7 +151,7 @@ static void statements(void **state)
         {"on a { m.t(1) { { skip }; skip } }",
          "ON a: NAME a b: BLOCK STEP () a: PATH NAME m NAME t b: BLOCK BLOCK STEP a: PATH NAME skip "
          "STEP a: PATH NAME skip ARG a: NUMBER 1"},
-        {"within 4.6 bits", "WITHIN bits a: NUMBER 4.5999999999999996"},
+        {"within 4.6 bits", "WITHIN bits a: NUMBER 4.6"},
         {"within 5 GiB", "WITHIN a: NUMBER 5368709120"},
         {"expect bits <= 5, \"too big\"",
          "EXPECT a: BINARY <= a: NAME bits b: NUMBER 5 b: STRING \"too big\""},
@@ -252,6 +252,7 @@ static void recovery(void **state)
         {"select a = \"open\n", "E0102 1:12"},
         {"let a = 'x' + 'y'\n", "E0102 1:9, E0102 1:15"},
         {"let a = 4bit\n", "E0102 1:9"},
+        {"let a = b && c || d\n", "E0102 1:11"},
         {"let a = $ + $ + $\n", "E0102 1:9"},
         {"let a = a - b | c\n", "E0103 1:9"},
         {"let a = \"\\q\"\n", "E0102 1:10"},
