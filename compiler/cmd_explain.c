@@ -59,7 +59,7 @@ bool cmd_explain(Console *c, const Args *args)
         diag_help(d, "morc inspect MODEL lists the layers");
         return false;
     }
-    const Source *source = frontend_source(s, args, args->files.at[0]);
+    const Source *source = frontend_source(s, args, args->has_inline ? (Str){0} : args->files.at[0]);
     Ast *ast = NULL;
     Recipe *recipe = NULL;
     TRY(source && frontend_parse(s, source, &ast) && frontend_resolve(s, args, ast, &recipe));
