@@ -111,8 +111,9 @@ struct Model {
     Vec(Graph *) graphs;           /* all: main first, a subgraph after its owner's graph, then functions */
     Vec(Tensor *) tensors;         /* every TensorProto, also of sparse tensors and training graphs */
     struct SkimMessage *record;
-    int64_t opset;                 /* of domain ""; functions have their own, equal or refused when edited */
-    int64_t ir_version;
+    int64_t opset;                 /* of domain ""; edit_opset and model_upgrade raise it (functions
+                                      have their own until then) */
+    int64_t ir_version;            /* likewise */
     bool has_external;
     uint8_t graph_hash[32];        /* SHA-256 of the skeleton: identity of the graph, weights excluded */
     struct ModelEdits *edits;      /* created on first use */

@@ -137,6 +137,9 @@ void edit_opset(Model *m, const char *domain, int64_t version) {
     ModelEdits *e = edits_of(m);
     const Str name = str_is(str_from(domain), "ai.onnx") ? STR("") : str_from(domain);
     mark(m->record);
+    if (name.len == 0) {
+        m->opset = version;
+    }
     for (size_t i = 0; i < e->opsets.len; i++) {
         if (str_eq(e->opsets.at[i].domain, name)) {
             e->opsets.at[i].version = version;
@@ -154,6 +157,7 @@ void edit_opset(Model *m, const char *domain, int64_t version) {
 
 void edit_ir_version(Model *m, int64_t version) {
     edits_of(m)->ir_version = version;
+    m->ir_version = version;
     mark(m->record);
     mark(m->main->record); /* its inputs: onnx_layout.c, drops_input */
 }

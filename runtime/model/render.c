@@ -143,7 +143,7 @@ static void model_end(Render *r, Rope *out) {
  * could not. Raising the version therefore takes these inputs away. */
 static bool drops_input(const Render *r, const SkimMessage *graph, Str name) {
     const ModelEdits *e = r->m->edits;
-    if (!e || e->ir_version < 4 || r->m->ir_version >= 4 || graph != r->m->main->record) {
+    if (!e || e->ir_version < 4 || r->m->proto->ir_version >= 4 || graph != r->m->main->record) {
         return false;
     }
     const ValueInfo *v = map_get(&r->m->main->values, name);
