@@ -1,5 +1,5 @@
-/* The common subset of C11 and CUDA C++ in which formats, scale rules and kernel bodies are written,
- * so that one text is compiled by the host compiler and by NVRTC and gives the same bits.
+/* The common subset of C11 and CUDA C++ in which formats, scale rules and kernel bodies are
+ * written, so that one text is compiled by the host compiler and by NVRTC and gives the same bits.
  * In it: the integer types below, float, k_* functions, and single IEEE operations (+ - * / sqrt).
  * Not in it: libm, fma, double, `long`, designated initializers, implicit casts. Little endian.
  * Rules and how to add a format: kernels/README.md. */
@@ -21,64 +21,54 @@ typedef unsigned int uint32_t;
 typedef long long int64_t;
 typedef unsigned long long uint64_t;
 #define K_FN static __device__ __forceinline__
-K_FN uint32_t k_bits(float x)
-{
+K_FN uint32_t k_bits(float x) {
     return __float_as_uint(x);
 }
-K_FN float k_float(uint32_t u)
-{
+K_FN float k_float(uint32_t u) {
     return __uint_as_float(u);
 }
 #else
 #include <stdint.h>
 #include <string.h>
 #define K_FN static inline __attribute__((always_inline, unused))
-K_FN uint32_t k_bits(float x)
-{
+K_FN uint32_t k_bits(float x) {
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     return u;
 }
-K_FN float k_float(uint32_t u)
-{
+K_FN float k_float(uint32_t u) {
     float x;
     memcpy(&x, &u, sizeof x);
     return x;
 }
 #endif
 
-K_FN uint32_t k_magnitude(float x)
-{
+K_FN uint32_t k_magnitude(float x) {
     return k_bits(x) & 0x7fffffffu; /* orders like |x|; 0x7f800000 and above is not finite */
 }
-K_FN float k_abs(float x)
-{
+K_FN float k_abs(float x) {
     return k_float(k_magnitude(x));
 }
 /* A NaN in x comes out as b, so both are safe ends for what follows. */
-K_FN float k_min(float x, float b)
-{
+K_FN float k_min(float x, float b) {
     return x < b ? x : b;
 }
-K_FN float k_max(float x, float b)
-{
+K_FN float k_max(float x, float b) {
     return x > b ? x : b;
 }
 /* x kept between lo <= -0 and hi >= +0, by integers: among floats of one sign the bits order like
  * the magnitudes. Compilers turn this into two minima, and float comparisons into much more. A NaN
  * takes the end on its side. */
-K_FN float k_clamp(float x, float lo, float hi)
-{
+K_FN float k_clamp(float x, float lo, float hi) {
     int32_t top = (int32_t)k_bits(hi), bits = (int32_t)k_bits(x);
     uint32_t kept = (uint32_t)(bits < top ? bits : top), bottom = k_bits(lo);
     return k_float(kept < bottom ? kept : bottom);
 }
-/* 1.5 * 2^23: in its binade the step is 1, so adding it rounds to the nearest integer, ties to even,
- * and leaves that integer, in two's complement, in the low bits of the sum. */
+/* 1.5 * 2^23: in its binade the step is 1, so adding it rounds to the nearest integer, ties to
+ * even, and leaves that integer, in two's complement, in the low bits of the sum. */
 #define K_ROUND 12582912.0f
 /* Nearest integer, ties to even, for |x| <= 2^22; beyond, something at least as far out. */
-K_FN float k_rint(float x)
-{
+K_FN float k_rint(float x) {
     return (x + K_ROUND) - K_ROUND;
 }
 #endif

@@ -1,5 +1,5 @@
-/* Encodes one chunk, span by span: load, measure, choose scales, encode, pack. The tile stays in the
- * cache between the steps; a block too long for a tile is loaded again for each. */
+/* Encodes one chunk, span by span: load, measure, choose scales, encode, pack. The tile stays in
+ * the cache between the steps; a block too long for a tile is loaded again for each. */
 #include "kernels/scale.h"
 #include "kernels/state.h"
 #include <assert.h>
@@ -18,8 +18,7 @@ typedef struct Target {
 
 /* ---- packing at any position */
 
-static void or_bits(uint8_t *dst, int64_t bit, int bits, uint32_t code)
-{
+static void or_bits(uint8_t *dst, int64_t bit, int bits, uint32_t code) {
     const int shift = (int)(bit % 8);
     uint8_t *const at = dst + bit / 8;
     at[0] = (uint8_t)(at[0] | code << shift);
@@ -28,11 +27,10 @@ static void or_bits(uint8_t *dst, int64_t bit, int bits, uint32_t code)
     }
 }
 
-/* Codes at position `at` of a packed array. Bytes that are shared with neighbours are only added to:
- * the array must have been cleared where its rows do not fill whole bytes. */
+/* Codes at position `at` of a packed array. Bytes that are shared with neighbours are only added
+ * to: the array must have been cleared where its rows do not fill whole bytes. */
 static void pack_at(const Lanes *lanes, int bits, const uint8_t *codes, int64_t n, uint8_t *dst,
-                    int64_t at)
-{
+                    int64_t at) {
     const int64_t whole = bits == 8 ? 1 : bits == 4 ? 2 : 4; /* codes that fill whole bytes */
     int64_t i = 0;
     for (; (at + i) % whole != 0 && i < n; i++) {
@@ -45,8 +43,7 @@ static void pack_at(const Lanes *lanes, int bits, const uint8_t *codes, int64_t 
     }
 }
 
-static void put_scales(int type, const uint32_t *codes, int64_t n, void *dst, int64_t at)
-{
+static void put_scales(int type, const uint32_t *codes, int64_t n, void *dst, int64_t at) {
     const size_t size = (size_t)source_size(type);
     char *to = (char *)dst + (size_t)at * size;
     for (int64_t i = 0; i < n; i++, to += size) {
@@ -57,16 +54,14 @@ static void put_scales(int type, const uint32_t *codes, int64_t n, void *dst, in
 /* ---- scales of a span (GRANULE_BLOCK) */
 
 /* Divisors and zero points of a run of blocks, one for each of its n elements. */
-static void spread_scales(Work *work, const float *s, const float *z, int64_t n)
-{
+static void spread_scales(Work *work, const float *s, const float *z, int64_t n) {
     work->lanes->spread(s, n, work->shape.block, work->row_s);
     if (work->rule.asymmetric) {
         work->lanes->spread(z, n, work->shape.block, work->row_z);
     }
 }
 
-static void fold_tile(Work *work, const Span *span, const Tile *tile)
-{
+static void fold_tile(Work *work, const Span *span, const Tile *tile) {
     const Lanes *const lanes = work->lanes;
     const int64_t n = tile->columns;
     if (work->shape.unit.inner <= 1) {
@@ -81,28 +76,25 @@ static void fold_tile(Work *work, const Span *span, const Tile *tile)
 }
 
 /* Adds the errors that try_s and try_z make in one tile to work->sums. */
-static void add_errors(Work *work, const Span *span, const Tile *tile)
-{
+static void add_errors(Work *work, const Span *span, const Tile *tile) {
     const Lanes *const lanes = work->lanes;
     const int64_t n = tile->columns;
     if (work->shape.unit.inner <= 1) {
         spread_scales(work, work->try_s, work->try_z, n);
         lanes->spread(work->unit, n, work->shape.block, work->row_unit);
-        work->format->error(work->w, work->row_s, work->row_z, work->row_unit, n,
-                            work->row_errors);
+        work->format->error(work->w, work->row_s, work->row_z, work->row_unit, n, work->row_errors);
         lanes->add_runs(work->row_errors, n, work->shape.block, work->sums);
         return;
     }
     for (int64_t r = 0; r < tile->rows; r++) {
         const int64_t at = tile_block(work, span, tile, r) * n;
-        work->format->error(work->w + r * n, work->try_s + at, work->try_z + at, work->unit + at,
-                            n, work->row_errors);
+        work->format->error(work->w + r * n, work->try_s + at, work->try_z + at, work->unit + at, n,
+                            work->row_errors);
         lanes->add_columns(work->row_errors, n, work->sums + at);
     }
 }
 
-static void search_scales(Work *work, const Span *span, int64_t n)
-{
+static void search_scales(Work *work, const Span *span, int64_t n) {
     const Lanes *const lanes = work->lanes;
     lanes->units(&work->rule, work->lo, work->hi, n, work->unit);
     for (int64_t i = 0; i < n; i++) {
@@ -131,8 +123,7 @@ static void search_scales(Work *work, const Span *span, int64_t n)
 }
 
 /* Leaves the tile loaded when the span is one. */
-static void choose_scales(Work *work, const Span *span)
-{
+static void choose_scales(Work *work, const Span *span) {
     const int64_t n = span_scales(work, span);
     assert(n <= work->shape.tile_scales);
     memset(work->lo, 0, (size_t)n * sizeof *work->lo);
@@ -150,8 +141,7 @@ static void choose_scales(Work *work, const Span *span)
     }
 }
 
-static void store_scales(const Target *t, const Span *span)
-{
+static void store_scales(const Target *t, const Span *span) {
     Work *const work = t->work;
     const Kernel *const k = work->k;
     const Shape *const s = &work->shape;
@@ -162,7 +152,8 @@ static void store_scales(const Target *t, const Span *span)
         work->codes[i] = (uint8_t)work->z[i];
     }
     if (k->layout == LAYOUT_ONNX) {
-        const int64_t at = (span->o * s->blocks + block) * s->unit.inner + span->i0 - t->first_scale;
+        const int64_t at =
+            (span->o * s->blocks + block) * s->unit.inner + span->i0 - t->first_scale;
         const int64_t row = s->unit.inner > 1 ? columns : n; /* scales that are neighbours */
         for (int64_t i = 0, to = at; i < n; i += row, to += s->unit.inner) {
             put_scales(k->scale_type, work->scale_codes + i, row, t->outs[OUT_SCALES], to);
@@ -189,8 +180,7 @@ static void store_scales(const Target *t, const Span *span)
 
 /* Divisors and zero points of a tile's row. */
 static void row_scales(Target *t, const Span *span, const Tile *tile, int64_t row, const float **s,
-                       const float **z)
-{
+                       const float **z) {
     Work *const work = t->work;
     const Shape *const shape = &work->shape;
     const int64_t n = tile->columns;
@@ -217,8 +207,7 @@ static void row_scales(Target *t, const Span *span, const Tile *tile, int64_t ro
 }
 
 /* Compares the n decoded weights in row_q with those that came in; `w` is them after pruning. */
-static void compare_row(Target *t, const float *w, int64_t first, int64_t n)
-{
+static void compare_row(Target *t, const float *w, int64_t first, int64_t n) {
     Work *const work = t->work;
     if (work->k->prune != PRUNE_NONE) {
         work->lanes->widen(work->k->source, work->src, first, n, work->row_w);
@@ -227,8 +216,7 @@ static void compare_row(Target *t, const float *w, int64_t first, int64_t n)
     work->lanes->compare(w, work->row_q, n, &t->sums);
 }
 
-static void flip_codes(uint8_t *codes, int64_t n, uint32_t flip)
-{
+static void flip_codes(uint8_t *codes, int64_t n, uint32_t flip) {
     for (int64_t i = 0; i < n; i++) {
         codes[i] = (uint8_t)(codes[i] ^ flip);
     }
@@ -236,8 +224,7 @@ static void flip_codes(uint8_t *codes, int64_t n, uint32_t flip)
 
 /* LAYOUT_NBITS: the codes of column j of a tile become neighbours, after the rows before them and,
  * at the end of the axis, followed by zero points up to a whole block. */
-static void store_turned(Target *t, const Span *span, const Tile *tile, const uint8_t *codes)
-{
+static void store_turned(Target *t, const Span *span, const Tile *tile, const uint8_t *codes) {
     Work *const work = t->work;
     const Shape *const s = &work->shape;
     const Format *const f = work->k->format;
@@ -263,8 +250,7 @@ static void store_turned(Target *t, const Span *span, const Tile *tile, const ui
     }
 }
 
-static void encode_tile(Target *t, const Span *span, const Tile *tile)
-{
+static void encode_tile(Target *t, const Span *span, const Tile *tile) {
     Work *const work = t->work;
     const Kernel *const k = work->k;
     const int64_t n = tile->columns;
@@ -294,8 +280,7 @@ static void encode_tile(Target *t, const Span *span, const Tile *tile)
 }
 
 /* Without a format: weights as they came, pruned ones as zeros. */
-static void store_pruned(Target *t, const Tile *tile)
-{
+static void store_pruned(Target *t, const Tile *tile) {
     Work *const work = t->work;
     const size_t size = (size_t)source_size(work->k->source);
     for (int64_t r = 0; r < tile->rows; r++) {
@@ -315,8 +300,7 @@ static void store_pruned(Target *t, const Tile *tile)
 
 /* Rows that do not fill whole bytes are added together bit by bit, onto zeros. */
 static void clear_outputs(const Kernel *k, const Shape *s, int64_t chunk,
-                          void *const outs[OUT_COUNT])
-{
+                          void *const outs[OUT_COUNT]) {
     int64_t offset, size;
     const int64_t row = s->unit.inner > 1 ? s->unit.inner : s->unit.axis;
     if (k->layout == LAYOUT_NBITS || row * k->format->bits % 8 != 0 ||
@@ -330,8 +314,7 @@ static void clear_outputs(const Kernel *k, const Shape *s, int64_t chunk,
     }
 }
 
-static void encode_span(Target *t, const Span *span)
-{
+static void encode_span(Target *t, const Span *span) {
     Work *const work = t->work;
     const bool blocks = work->shape.granule == GRANULE_BLOCK;
     const bool loaded = blocks && span_is_tile(work, span);
@@ -357,8 +340,7 @@ static void encode_span(Target *t, const Span *span)
 }
 
 void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *state,
-                   void *const outs[OUT_COUNT], KernelMetrics *metrics, void *scratch)
-{
+                   void *const outs[OUT_COUNT], KernelMetrics *metrics, void *scratch) {
     Work work = work_open(k, src, state, scratch);
     const StateArrays arrays = state_arrays(k, &work.shape, state);
     Target t = {.work = &work, .state = &arrays, .outs = outs};
@@ -390,8 +372,7 @@ void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *
     }
 }
 
-bool kernel_global(const Kernel *k, KernelOutput out, const void *state, void *dst)
-{
+bool kernel_global(const Kernel *k, KernelOutput out, const void *state, void *dst) {
     const Shape s = shape_of(k);
     const bool scales = (out == OUT_SCALES || out == OUT_ZEROS) && state_has_scales(&s);
     const bool super = out == OUT_SUPER && kernel_output_size(k, OUT_SUPER) > 0;
@@ -412,8 +393,7 @@ bool kernel_global(const Kernel *k, KernelOutput out, const void *state, void *d
     return true;
 }
 
-void kernel_metrics_add(KernelMetrics *sum, const KernelMetrics *part)
-{
+void kernel_metrics_add(KernelMetrics *sum, const KernelMetrics *part) {
     if (part->nonfinite > 0 &&
         (sum->nonfinite == 0 || part->first_nonfinite < sum->first_nonfinite)) {
         sum->first_nonfinite = part->first_nonfinite;

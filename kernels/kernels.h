@@ -9,7 +9,8 @@
  *
  * The law (every fast variant must give the same bits): weights are widened to float32 (DOUBLE is
  * rounded to nearest even first), all arithmetic is single IEEE operations on float32, division is
- * true division, the scale is rounded to its stored type first and that value divides the weights. */
+ * true division, the scale is rounded to its stored type first and that value divides the weights.
+ */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 #include <stdbool.h>
@@ -17,25 +18,26 @@
 #include <stdint.h>
 
 typedef struct Format {
-    const char *name;      /* "int8": recipe word, file stem and C prefix are the same */
-    const char *doc;       /* one line for `morc explain` and the docs */
-    int bits;              /* of one code */
-    float max_abs;         /* largest finite magnitude of a code */
-    float scale_max;       /* symmetric scale = amax / scale_max (127, 7, 1, 448, 57344, 6) */
-    bool integer;          /* codes are integers (zero is exact, uniform steps) */
-    bool asymmetric;       /* unsigned integer with a zero point */
-    int onnx_type;         /* TensorProto.DataType of the codes */
-    int onnx_opset;        /* first opset whose DequantizeLinear takes it */
-    uint32_t (*encode)(float);   /* nearest even, saturating; NaN gives some code */
-    float (*decode)(uint32_t);   /* of a code without zero point */
-    bool scale_only;             /* holds scales (e8m0, rounds up), never weights */
+    const char *name;          /* "int8": recipe word, file stem and C prefix are the same */
+    const char *doc;           /* one line for `morc explain` and the docs */
+    int bits;                  /* of one code */
+    float max_abs;             /* largest finite magnitude of a code */
+    float scale_max;           /* symmetric scale = amax / scale_max (127, 7, 1, 448, 57344, 6) */
+    bool integer;              /* codes are integers (zero is exact, uniform steps) */
+    bool asymmetric;           /* unsigned integer with a zero point */
+    int onnx_type;             /* TensorProto.DataType of the codes */
+    int onnx_opset;            /* first opset whose DequantizeLinear takes it */
+    uint32_t (*encode)(float); /* nearest even, saturating; NaN gives some code */
+    float (*decode)(uint32_t); /* of a code without zero point */
+    bool scale_only;           /* holds scales (e8m0, rounds up), never weights */
 } Format;
 
 extern const Format formats[];
 extern const int format_count;
 const Format *format_find(const char *name, size_t length); /* NULL if there is none */
 
-/* A row-major tensor seen as [outer, axis, inner]; element (o, k, i) is at (o * axis + k) * inner + i. */
+/* A row-major tensor seen as [outer, axis, inner]: element (o, k, i) is number
+ * (o * axis + k) * inner + i. */
 typedef struct KernelView {
     int64_t outer, axis, inner;
 } KernelView;
@@ -44,45 +46,49 @@ typedef enum KernelPrune {
     PRUNE_NONE,
     PRUNE_NM,   /* of each `group` neighbours along prune_view.axis keep the `keep` largest |w| */
     PRUNE_RATIO /* zero the `zeros` smallest |w| of the tensor */
-} KernelPrune; /* ties keep the lower index; a pruned weight is +0 */
+} KernelPrune;  /* ties keep the lower index; a pruned weight is +0 and decodes to exactly 0 */
 
 typedef enum KernelGranule {
     GRANULE_TENSOR,  /* one scale */
     GRANULE_CHANNEL, /* one scale for each index of view.axis, over outer and inner */
     GRANULE_BLOCK    /* one scale for `block` neighbours along view.axis, for each outer and inner;
-                      * scales are [outer, ceil(axis / block), inner]; the last block may be short */
+                      * scales are [outer, ceil(axis / block), inner]; the last may be short */
 } KernelGranule;
 
 typedef enum KernelMethod {
     METHOD_MAX, /* scale from amax (symmetric) or min and max (asymmetric) */
-    METHOD_MSE  /* amax scale times 0.60, 0.62, ... 1.10: least sum |w - w'|^2.4, first minimum */
+    METHOD_MSE /* that scale (asymmetric: and the range that gives the zero point) times 0.60, 0.62,
+                * ... 1.10: least sum |w - w'|^2.4, first minimum; k_error in kernels/scale.h */
 } KernelMethod;
 
 typedef enum KernelLayout {
     LAYOUT_ONNX, /* codes in the order of the weights, sub-byte codes packed low bits first */
     LAYOUT_NBITS /* com.microsoft::MatMulNBits: B [N, ceil(K/block), block*bits/8], scales
                   * [N, ceil(K/block)], unsigned codes (q + 2^(bits-1) for signed formats), K tail
-                  * padded with the zero point; zero points (asymmetric only) packed along K blocks */
+                  * padded with the zero point; zero points (asymmetric only) packed along K */
 } KernelLayout;
 
+/* Not every combination makes sense. Asserted: weights of a scale_only format; LAYOUT_NBITS but for
+ * integers in blocks of a multiple of 16, of one matrix (view.outer or view.inner is 1), with one
+ * scale each; GRANULE_BLOCK and PRUNE_NM with different views. */
 typedef struct Kernel {
-    int source;        /* type of the weights: FLOAT, FLOAT16, BFLOAT16 or DOUBLE */
-    int64_t count;     /* elements; equals outer * axis * inner of each view in use */
+    int source;    /* type of the weights: FLOAT, FLOAT16, BFLOAT16 or DOUBLE */
+    int64_t count; /* elements; equals outer * axis * inner of each view in use */
 
     KernelPrune prune;
     int keep, group;       /* PRUNE_NM */
     int64_t zeros;         /* PRUNE_RATIO */
     KernelView prune_view; /* axis = the reduction dimension (PRUNE_NM) */
 
-    const Format *format;  /* NULL: pruned weights are stored in the source type, nothing else */
+    const Format *format; /* NULL: pruned weights are stored in the source type, nothing else */
     KernelGranule granule;
-    KernelView view;       /* of the scales: axis = channel axis or blocked (reduction) axis */
-    int64_t block;         /* GRANULE_BLOCK */
-    int scale_type;        /* stored type of the scales: FLOAT, FLOAT16, BFLOAT16, FLOAT8E4M3FN
-                            * (two-level, see below) or FLOAT8E8M0 (power of two, rounded up) */
+    KernelView view; /* of the scales: axis = channel axis or blocked (reduction) axis */
+    int64_t block;   /* GRANULE_BLOCK */
+    int scale_type;  /* stored type of the scales: FLOAT, FLOAT16, BFLOAT16, FLOAT8E4M3FN
+                      * (two-level, see below) or FLOAT8E8M0 (power of two, rounded up) */
     KernelMethod method;
     KernelLayout layout;
-    bool metrics;          /* also compare the decoded result with the input */
+    bool metrics; /* also compare the decoded result with the input */
 } Kernel;
 
 /* Outputs of a kernel; a size of 0 means that it has none. */
@@ -95,18 +101,21 @@ typedef enum KernelOutput {
     OUT_COUNT
 } KernelOutput;
 
-/* Comparison of what is stored (decoded) with the weights that came in; sums over elements. */
+/* Comparison of what is stored (decoded) with the weights that came in; sums over elements. Without
+ * Kernel.metrics only count, nonfinite and first_nonfinite are filled in. The sums have the same
+ * bits on every machine, for any number of threads. */
 typedef struct KernelMetrics {
     double ww, wq, qq, ee; /* w*w, w*q, q*q, (w-q)^2 */
     double max_error;      /* max |w - q| */
     int64_t zeros;         /* stored elements that decode to 0 */
     int64_t count;
-    int64_t nonfinite;     /* inputs that are NaN or infinite (the result is then unusable) */
-    int64_t first_nonfinite; /* lowest index of one, when nonfinite > 0 */
+    int64_t nonfinite;       /* inputs that are NaN or infinite (the result is then unusable) */
+    int64_t first_nonfinite; /* lowest index of one, -1 if there is none */
 } KernelMetrics;
 
-/* A kernel is run in chunks that no thread count changes. Survey passes (0 or more) gather what
- * whole-tensor statistics need; then each chunk is encoded independently of the others. */
+/* A kernel is run in chunks of about 2^20 weights that no thread count changes. Survey passes (0 or
+ * more) gather what whole-tensor statistics need; then each chunk is encoded independently of the
+ * others. */
 int64_t kernel_output_size(const Kernel *k, KernelOutput out); /* bytes */
 int64_t kernel_chunks(const Kernel *k);
 size_t kernel_scratch_size(const Kernel *k); /* bytes a thread needs while it runs any chunk */
@@ -118,14 +127,16 @@ void kernel_state_fork(const Kernel *k, void *partial, const void *state);
 void kernel_survey(const Kernel *k, int pass, int64_t chunk, const void *src, void *partial,
                    void *scratch);
 void kernel_state_merge(const Kernel *k, int pass, void *state, const void *partial);
-void kernel_state_close(const Kernel *k, int pass, void *state); /* after the last merge of a pass */
+void kernel_state_close(const Kernel *k, int pass,
+                        void *state); /* after the last merge of a pass */
 
 /* Where chunk's part of an output lies: byte range [*offset, *offset + *size) of that output;
  * size 0 when the output belongs to no chunk (it is then written whole by kernel_global). */
 void kernel_extent(const Kernel *k, int64_t chunk, KernelOutput out, int64_t *offset,
                    int64_t *size);
 /* Encodes one chunk: src is the whole tensor (8-byte aligned is not required), outs[i] points at
- * kernel_extent's size of bytes (NULL when that is 0). Metrics of the chunk are stored, not added. */
+ * kernel_extent's size of bytes (NULL when that is 0). Metrics of the chunk are stored, not added.
+ */
 void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *state,
                    void *const outs[OUT_COUNT], KernelMetrics *metrics, void *scratch);
 /* Outputs that come from survey state alone (scales per tensor or channel, OUT_SUPER):

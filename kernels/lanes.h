@@ -1,6 +1,6 @@
 /* Loops over arrays of weights, the only part of the host path where time goes. One text
- * (lanes_body.h) is compiled once for each instruction set; every variant gives the same bits, which
- * are the law's. Arrays are the caller's, do not overlap, need no alignment; n may be 0. */
+ * (lanes_body.h) is compiled once for each instruction set; every variant gives the same bits,
+ * which are the law's. Arrays are the caller's, do not overlap, need no alignment; n may be 0. */
 #ifndef KERNELS_LANES_H
 #define KERNELS_LANES_H
 #include "kernels/kernels.h"
@@ -19,13 +19,14 @@ typedef struct LaneSums {
 } LaneSums;
 
 typedef struct ScaleRule {
-    int type;          /* of the stored scale */
+    int type; /* of the stored scale */
     float scale_max;
     bool asymmetric;
-    float super;       /* of the tensor, where the type is FLOAT8E4M3FN */
+    float super; /* of the tensor, where the type is FLOAT8E4M3FN */
 } ScaleRule;
 
-/* Loops whose text depends on the element format. s and z: divisor and zero point of each weight. */
+/* Loops whose text depends on the element format. s and z: divisor and zero point of each weight.
+ */
 typedef struct FormatLanes {
     void (*encode)(const float *w, const float *s, const float *z, int64_t n, uint8_t *codes);
     void (*decode)(const uint8_t *codes, const float *s, const float *z, int64_t n, float *q);
@@ -35,7 +36,7 @@ typedef struct FormatLanes {
 
 typedef struct Lanes {
     const char *name;
-    bool (*usable)(void); /* on this processor */
+    bool (*usable)(void);       /* on this processor */
     const FormatLanes *formats; /* parallel to formats[] */
 
     /* Weights `index` to `index + n` of a source; returns the largest magnitude, as bits. */
@@ -74,10 +75,10 @@ typedef struct Lanes {
 extern const Lanes lanes_base, lanes_avx2, lanes_avx512;
 extern const Lanes *const lanes_all[]; /* slowest first; those this build has */
 extern const int lanes_count;
-const Lanes *lanes_best(void);         /* the last usable one */
-void lanes_force(const Lanes *lanes);  /* for tests: what lanes_best returns; NULL undoes */
+const Lanes *lanes_best(void);        /* the last usable one */
+void lanes_force(const Lanes *lanes); /* for tests: what lanes_best returns; NULL undoes */
 
-float range_low(Range r);              /* <= 0 */
+float range_low(Range r); /* <= 0 */
 float range_high(Range r);
 void lanes_sums_add(const LaneSums *sums, KernelMetrics *m);
 #endif

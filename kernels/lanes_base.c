@@ -15,13 +15,11 @@ const int lanes_count = sizeof lanes_all / sizeof *lanes_all;
 
 static const Lanes *forced; /* by a test */
 
-void lanes_force(const Lanes *lanes)
-{
+void lanes_force(const Lanes *lanes) {
     forced = lanes;
 }
 
-const Lanes *lanes_best(void)
-{
+const Lanes *lanes_best(void) {
     if (forced != NULL) {
         return forced;
     }
@@ -32,17 +30,14 @@ const Lanes *lanes_best(void)
     return lanes_all[i];
 }
 
-float range_low(Range r)
-{
+float range_low(Range r) {
     return low_of(true, r.lo);
 }
-float range_high(Range r)
-{
+float range_high(Range r) {
     return k_float((uint32_t)r.hi);
 }
 
-void lanes_sums_add(const LaneSums *sums, KernelMetrics *m)
-{
+void lanes_sums_add(const LaneSums *sums, KernelMetrics *m) {
     for (int i = 0; i < 8; i++) {
         m->ww += sums->ww[i];
         m->wq += sums->wq[i];

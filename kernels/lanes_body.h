@@ -1,7 +1,8 @@
-/* The text of every Lanes variant (see lanes.h for what each loop means). The including file defines
- * LANES, the name of the table, USABLE() and LANES_DOUBLES, the doubles of a native vector, and has
- * set the target instruction set. Loops are plain, branch-free and free of aliasing, so that gcc and
- * clang vectorize them; where sums of doubles need a fixed order, vector types say which. */
+/* The text of every Lanes variant (see lanes.h for what each loop means). The including file
+ * defines LANES, the name of the table, USABLE() and LANES_DOUBLES, the doubles of a native vector,
+ * and has set the target instruction set. Loops are plain, branch-free and free of aliasing, so
+ * that gcc and clang vectorize them; where sums of doubles need a fixed order, vector types say
+ * which. */
 #include "kernels/dialect.h"
 #include "kernels/formats.list"
 #include "kernels/lanes.h"
@@ -11,253 +12,17 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* ---- sources */
-
-/* Reads that may be unaligned and of any declared type. */
-typedef uint16_t __attribute__((aligned(1), may_alias)) Half;
-typedef uint32_t __attribute__((aligned(1), may_alias)) Word;
-typedef uint64_t __attribute__((aligned(1), may_alias)) Long;
-typedef float __attribute__((aligned(1), may_alias)) Single;
-typedef double __attribute__((aligned(1), may_alias)) Double;
-
-static uint32_t largest(const float *restrict w, int64_t n)
-{
-    uint32_t top = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t m = k_magnitude(w[i]);
-        top = m > top ? m : top;
-    }
-    return top;
-}
-
-static void widen_half(const Half *restrict src, int64_t n, float *restrict w)
-{
-    int64_t i = 0;
-#ifdef LANES_F16
-    for (; i + LANES_F16 <= n; i += LANES_F16) {
-        WIDEN_F16(src + i, w + i);
-    }
-#endif
-    for (; i < n; i++) {
-        w[i] = k_float16_decode(src[i]);
-    }
-}
-
-static uint32_t widen(int source, const void *src, int64_t index, int64_t n, float *restrict w)
-{
-    if (source == 10) {
-        widen_half((const Half *)src + index, n, w);
-    } else if (source == 16) {
-        const Half *const from = (const Half *)src + index;
-        for (int64_t i = 0; i < n; i++) {
-            w[i] = k_float((uint32_t)from[i] << 16);
-        }
-    } else if (source == 11) {
-        const Double *const from = (const Double *)src + index;
-        for (int64_t i = 0; i < n; i++) {
-            w[i] = (float)from[i];
-        }
-    } else {
-        const Single *const from = (const Single *)src + index;
-        for (int64_t i = 0; i < n; i++) {
-            w[i] = from[i];
-        }
-    }
-    return largest(w, n);
-}
-
-/* ---- pruning */
-
-static void cut(float *restrict w, int64_t n, uint32_t threshold)
-{
-    for (int64_t i = 0; i < n; i++) {
-        w[i] = k_magnitude(w[i]) < threshold ? 0.0f : w[i];
-    }
-}
-
-static int64_t count_equal(const float *restrict w, int64_t n, uint32_t magnitude)
-{
-    int64_t sum = 0;
-    for (int64_t i = 0; i < n;) {
-        const int64_t end = n - i < 1 << 20 ? n : i + (1 << 20);
-        uint32_t equal = 0;
-        for (; i < end; i++) {
-            equal += k_magnitude(w[i]) == magnitude;
-        }
-        sum += equal;
-    }
-    return sum;
-}
-
-/* Four weights that are `stride` apart; a weight goes when `keep` others come before it. */
-INLINE void prune_four(float *w, int64_t stride, uint32_t keep)
-{
-    const float w0 = w[0], w1 = w[stride], w2 = w[2 * stride], w3 = w[3 * stride];
-    const uint32_t a = k_magnitude(w0), b = k_magnitude(w1);
-    const uint32_t c = k_magnitude(w2), d = k_magnitude(w3);
-    const uint32_t ab = a >= b, ac = a >= c, ad = a >= d, bc = b >= c, bd = b >= d, cd = c >= d;
-    w[0] = 3 - ab - ac - ad >= keep ? 0.0f : w0;
-    w[stride] = ab + 2 - bc - bd >= keep ? 0.0f : w1;
-    w[2 * stride] = ac + bc + 1 - cd >= keep ? 0.0f : w2;
-    w[3 * stride] = ad + bd + cd >= keep ? 0.0f : w3;
-}
-
-static void prune_four_columns(float *restrict w0, float *restrict w1, float *restrict w2,
-                               float *restrict w3, int64_t columns, uint32_t keep)
-{
-    for (int64_t j = 0; j < columns; j++) {
-        float four[4] = {w0[j], w1[j], w2[j], w3[j]};
-        prune_four(four, 1, keep);
-        w0[j] = four[0];
-        w1[j] = four[1];
-        w2[j] = four[2];
-        w3[j] = four[3];
-    }
-}
-
-static void prune_columns(float *restrict w, int64_t stride, int rows, int64_t columns, int keep,
-                          uint8_t *restrict drop)
-{
-    if (rows <= keep) {
-        return;
-    }
-    if (rows == 4) {
-        prune_four_columns(w, w + stride, w + 2 * stride, w + 3 * stride, columns, (uint32_t)keep);
-        return;
-    }
-    for (int i = 0; i < rows; i++) {
-        for (int64_t first = 0; first < columns; first += 256) {
-            uint32_t before[256] = {0};
-            const int64_t n = columns - first < 256 ? columns - first : 256;
-            const float *const mine = w + i * stride + first;
-            for (int o = 0; o < rows; o++) {
-                const float *const other = w + o * stride + first;
-                const uint32_t tie = o < i; /* the lower index stays */
-                for (int64_t j = 0; j < n && o != i; j++) {
-                    before[j] += k_magnitude(other[j]) + tie > k_magnitude(mine[j]);
-                }
-            }
-            for (int64_t j = 0; j < n; j++) {
-                drop[i * columns + first + j] = before[j] >= (uint32_t)keep;
-            }
-        }
-    }
-    for (int i = 0; i < rows; i++) {
-        for (int64_t j = 0; j < columns; j++) {
-            w[i * stride + j] = drop[i * columns + j] ? 0.0f : w[i * stride + j];
-        }
-    }
-}
-
-static void prune_run(float *restrict w, int64_t n, int keep, int group, uint8_t *restrict drop)
-{
-    int64_t i = 0;
-    if (group == 4) {
-        for (; i + 4 <= n; i += 4) {
-            prune_four(w + i, 1, (uint32_t)keep);
-        }
-    }
-    for (; i < n; i += group) {
-        const int rows = n - i < group ? (int)(n - i) : group;
-        for (int a = 0; a < rows; a++) {
-            const uint32_t mine = k_magnitude(w[i + a]);
-            int before = 0;
-            for (int b = 0; b < rows; b++) {
-                before += b != a && k_magnitude(w[i + b]) + (b < a) > mine;
-            }
-            drop[a] = before >= keep;
-        }
-        for (int a = 0; a < rows; a++) {
-            w[i + a] = drop[a] ? 0.0f : w[i + a];
-        }
-    }
-}
-
-/* ---- ranges */
-
-/* A float as an integer of the same order; its own inverse. -0 comes just below +0. */
-INLINE int32_t ordered(int32_t bits)
-{
-    return bits ^ ((bits >> 31) & 0x7fffffff);
-}
-
-static void range_columns(bool asymmetric, const float *restrict w, int64_t n,
-                          int32_t *restrict lo, int32_t *restrict hi)
-{
-    if (!asymmetric) {
-        for (int64_t i = 0; i < n; i++) {
-            const int32_t m = (int32_t)k_magnitude(w[i]);
-            hi[i] = m > hi[i] ? m : hi[i];
-        }
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const int32_t m = ordered((int32_t)k_bits(w[i]));
-        lo[i] = m < lo[i] ? m : lo[i];
-        hi[i] = m > hi[i] ? m : hi[i];
-    }
-}
-
-INLINE Range range_run(bool asymmetric, const float *restrict w, int64_t n, Range r)
-{
-    int32_t lo = r.lo, hi = r.hi;
-    if (asymmetric) {
-        for (int64_t i = 0; i < n; i++) {
-            const int32_t m = ordered((int32_t)k_bits(w[i]));
-            lo = m < lo ? m : lo;
-            hi = m > hi ? m : hi;
-        }
-    } else {
-        for (int64_t i = 0; i < n; i++) {
-            const int32_t m = (int32_t)k_magnitude(w[i]);
-            hi = m > hi ? m : hi;
-        }
-    }
-    return (Range){lo, hi};
-}
-
-/* Inlined with a constant length where blocks are short. */
-INLINE void range_runs_of(bool asymmetric, const float *restrict w, int64_t n, int64_t length,
-                          int32_t *restrict lo, int32_t *restrict hi)
-{
-    int64_t i = 0, run = 0;
-    for (; i + length <= n; i += length, run++) {
-        const Range r = range_run(asymmetric, w + i, length, (Range){lo[run], hi[run]});
-        lo[run] = r.lo;
-        hi[run] = r.hi;
-    }
-    if (i < n) {
-        const Range r = range_run(asymmetric, w + i, n - i, (Range){lo[run], hi[run]});
-        lo[run] = r.lo;
-        hi[run] = r.hi;
-    }
-}
-
-static void range_runs(bool asymmetric, const float *restrict w, int64_t n, int64_t length,
-                       int32_t *restrict lo, int32_t *restrict hi)
-{
-    if (asymmetric) {
-        range_runs_of(true, w, n, length, lo, hi);
-    } else if (length == 16) {
-        range_runs_of(false, w, n, 16, lo, hi);
-    } else if (length == 32) {
-        range_runs_of(false, w, n, 32, lo, hi);
-    } else {
-        range_runs_of(false, w, n, length, lo, hi);
-    }
-}
+#include "kernels/lanes_input.h"
 
 /* ---- scales */
 
-INLINE float low_of(bool asymmetric, int32_t lo)
-{
+INLINE float low_of(bool asymmetric, int32_t lo) {
     return asymmetric ? k_float((uint32_t)ordered(lo)) : 0.0f;
 }
 
 INLINE void scales_of(int type, const ScaleRule rule, float ratio, const int32_t *restrict lo,
                       const int32_t *restrict hi, int64_t n, uint32_t *restrict codes,
-                      float *restrict s, float *restrict z)
-{
+                      float *restrict s, float *restrict z) {
     for (int64_t i = 0; i < n; i++) {
         const float low = low_of(rule.asymmetric, lo[i]);
         const float high = k_float((uint32_t)hi[i]);
@@ -271,28 +36,35 @@ INLINE void scales_of(int type, const ScaleRule rule, float ratio, const int32_t
 
 static void scales(const ScaleRule *rule, float ratio, const int32_t *restrict lo,
                    const int32_t *restrict hi, int64_t n, uint32_t *restrict codes,
-                   float *restrict s, float *restrict z)
-{
+                   float *restrict s, float *restrict z) {
     switch (rule->type) {
-    case K_FLOAT16: scales_of(K_FLOAT16, *rule, ratio, lo, hi, n, codes, s, z); break;
-    case K_BFLOAT16: scales_of(K_BFLOAT16, *rule, ratio, lo, hi, n, codes, s, z); break;
-    case K_E4M3: scales_of(K_E4M3, *rule, ratio, lo, hi, n, codes, s, z); break;
-    case K_E8M0: scales_of(K_E8M0, *rule, ratio, lo, hi, n, codes, s, z); break;
-    default: scales_of(K_FLOAT, *rule, ratio, lo, hi, n, codes, s, z); break;
+    case K_FLOAT16:
+        scales_of(K_FLOAT16, *rule, ratio, lo, hi, n, codes, s, z);
+        break;
+    case K_BFLOAT16:
+        scales_of(K_BFLOAT16, *rule, ratio, lo, hi, n, codes, s, z);
+        break;
+    case K_E4M3:
+        scales_of(K_E4M3, *rule, ratio, lo, hi, n, codes, s, z);
+        break;
+    case K_E8M0:
+        scales_of(K_E8M0, *rule, ratio, lo, hi, n, codes, s, z);
+        break;
+    default:
+        scales_of(K_FLOAT, *rule, ratio, lo, hi, n, codes, s, z);
+        break;
     }
 }
 
 static void units(const ScaleRule *rule, const int32_t *restrict lo, const int32_t *restrict hi,
-                  int64_t n, float *restrict unit)
-{
+                  int64_t n, float *restrict unit) {
     for (int64_t i = 0; i < n; i++) {
         unit[i] = k_error_unit(low_of(rule->asymmetric, lo[i]), k_float((uint32_t)hi[i]));
     }
 }
 
 INLINE void spread_of(const float *restrict values, int64_t n, int64_t length,
-                      float *restrict row)
-{
+                      float *restrict row) {
     int64_t i = 0, run = 0;
     for (; i + length <= n; i += length, run++) {
         const float value = values[run];
@@ -305,8 +77,7 @@ INLINE void spread_of(const float *restrict values, int64_t n, int64_t length,
     }
 }
 
-static void spread(const float *restrict values, int64_t n, int64_t length, float *restrict row)
-{
+static void spread(const float *restrict values, int64_t n, int64_t length, float *restrict row) {
     if (length == 16) {
         spread_of(values, n, 16, row);
     } else if (length == 32) {
@@ -320,34 +91,29 @@ static void spread(const float *restrict values, int64_t n, int64_t length, floa
 
 #undef FORMAT
 #define FORMAT(name, doc)                                                                          \
-    INLINE uint32_t code_##name(float w, float s, float z)                                         \
-    {                                                                                              \
+    INLINE uint32_t code_##name(float w, float s, float z) {                                       \
         const float x = w / s;                                                                     \
         return name##_ASYMMETRIC ? name##_encode(k_rint(x) + z) : name##_encode(x);                \
     }                                                                                              \
-    INLINE float value_##name(uint32_t code, float s, float z)                                     \
-    {                                                                                              \
+    INLINE float value_##name(uint32_t code, float s, float z) {                                   \
         const float x = name##_decode(code);                                                       \
         return (name##_ASYMMETRIC ? x - z : x) * s;                                                \
     }                                                                                              \
     static void encode_##name(const float *restrict w, const float *restrict s,                    \
-                              const float *restrict z, int64_t n, uint8_t *restrict codes)         \
-    {                                                                                              \
+                              const float *restrict z, int64_t n, uint8_t *restrict codes) {       \
         for (int64_t i = 0; i < n; i++) {                                                          \
             codes[i] = (uint8_t)code_##name(w[i], s[i], z[i]);                                     \
         }                                                                                          \
     }                                                                                              \
     static void decode_##name(const uint8_t *restrict codes, const float *restrict s,              \
-                              const float *restrict z, int64_t n, float *restrict q)               \
-    {                                                                                              \
+                              const float *restrict z, int64_t n, float *restrict q) {             \
         for (int64_t i = 0; i < n; i++) {                                                          \
             q[i] = value_##name(codes[i], s[i], z[i]);                                             \
         }                                                                                          \
     }                                                                                              \
     static void error_##name(const float *restrict w, const float *restrict s,                     \
                              const float *restrict z, const float *restrict unit, int64_t n,       \
-                             uint32_t *restrict errors)                                            \
-    {                                                                                              \
+                             uint32_t *restrict errors) {                                          \
         for (int64_t i = 0; i < n; i++) {                                                          \
             const float q = value_##name(code_##name(w[i], s[i], z[i]), s[i], z[i]);               \
             errors[i] = k_error(w[i], q, unit[i]);                                                 \
@@ -362,16 +128,14 @@ static const FormatLanes format_lanes[] = {
 
 /* ---- sums */
 
-static void add_columns(const uint32_t *restrict errors, int64_t n, uint64_t *restrict sums)
-{
+static void add_columns(const uint32_t *restrict errors, int64_t n, uint64_t *restrict sums) {
     for (int64_t i = 0; i < n; i++) {
         sums[i] += errors[i];
     }
 }
 
 static void add_runs(const uint32_t *restrict errors, int64_t n, int64_t length,
-                     uint64_t *restrict sums)
-{
+                     uint64_t *restrict sums) {
     for (int64_t i = 0, run = 0; i < n; i += length, run++) {
         const int64_t end = n - i < length ? n : i + length;
         uint64_t sum = 0;
@@ -396,8 +160,7 @@ typedef struct Sums {
     Ints zeros;
 } Sums;
 
-INLINE void compare_part(const float *w, const float *q, Sums *t)
-{
+INLINE void compare_part(const float *w, const float *q, Sums *t) {
     Floats wf, qf;
     memcpy(&wf, w, sizeof wf);
     memcpy(&qf, q, sizeof qf);
@@ -414,8 +177,7 @@ INLINE void compare_part(const float *w, const float *q, Sums *t)
     t->zeros -= qf == 0.0f; /* a true lane is -1 */
 }
 
-INLINE void compare_eight(const float *w, const float *q, Sums *t)
-{
+INLINE void compare_eight(const float *w, const float *q, Sums *t) {
     for (int part = 0; part < PARTS; part++) {
         compare_part(w + part * WIDE, q + part * WIDE, &t[part]);
     }
@@ -423,8 +185,7 @@ INLINE void compare_eight(const float *w, const float *q, Sums *t)
 
 /* n below 2^31: the zeros are counted in 32 bits. */
 static void compare(const float *restrict w, const float *restrict q, int64_t n,
-                    LaneSums *restrict sums)
-{
+                    LaneSums *restrict sums) {
     Sums t[PARTS];
     for (int p = 0; p < PARTS; p++) {
         memcpy(&t[p].ww, sums->ww + p * WIDE, sizeof t[p].ww);
@@ -459,8 +220,7 @@ static void compare(const float *restrict w, const float *restrict q, int64_t n,
 
 /* ---- packing */
 
-static void pack(int bits, const uint8_t *restrict codes, int64_t n, uint8_t *restrict dst)
-{
+static void pack(int bits, const uint8_t *restrict codes, int64_t n, uint8_t *restrict dst) {
     if (bits == 4) {
         const Half *const pairs = (const Half *)codes;
         for (int64_t i = 0; i < n / 2; i++) {
@@ -485,8 +245,7 @@ static void pack(int bits, const uint8_t *restrict codes, int64_t n, uint8_t *re
 }
 
 static void turn(const uint8_t *restrict codes, int64_t rows, int64_t columns,
-                 uint8_t *restrict dst)
-{
+                 uint8_t *restrict dst) {
     for (int64_t j = 0; j < columns; j++) {
         for (int64_t i = 0; i < rows; i++) {
             dst[j * rows + i] = codes[i * columns + j];
@@ -494,8 +253,7 @@ static void turn(const uint8_t *restrict codes, int64_t rows, int64_t columns,
     }
 }
 
-static void mask(int size, const void *src, const float *restrict w, int64_t n, void *dst)
-{
+static void mask(int size, const void *src, const float *restrict w, int64_t n, void *dst) {
     if (size == 2) {
         const Half *const from = src;
         Half *const to = dst;
@@ -517,8 +275,7 @@ static void mask(int size, const void *src, const float *restrict w, int64_t n, 
     }
 }
 
-static bool usable(void)
-{
+static bool usable(void) {
     return USABLE();
 }
 

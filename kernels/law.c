@@ -1,6 +1,6 @@
-/* The law: what a Kernel computes, as plain scalar text over the whole tensor, nothing shared, nothing
- * stored between weights. Slow on purpose; everything faster must give its bits. In: a Kernel and
- * the weights. Out: every output, whole. Not here: metrics, chunks. */
+/* The law: what a Kernel computes, as plain scalar text over the whole tensor, nothing shared,
+ * nothing stored between weights. Slow on purpose; everything faster must give its bits. In: a
+ * Kernel and the weights. Out: every output, whole. Not here: metrics, chunks. */
 #include "kernels/kernels.h"
 #include "kernels/scale.h"
 #include "kernels/shape.h"
@@ -13,8 +13,7 @@ typedef struct Law {
     int64_t tie_index;  /* ... and equal ones from this index on */
 } Law;
 
-static float source_weight(const Law *law, int64_t index)
-{
+static float source_weight(const Law *law, int64_t index) {
     switch (law->k->source) {
     case 10: {
         uint16_t h;
@@ -40,8 +39,7 @@ static float source_weight(const Law *law, int64_t index)
 }
 
 /* Does the weight lose its place among the `keep` largest of its group to enough others? */
-static bool pruned_in_group(const Law *law, int64_t index, uint32_t magnitude)
-{
+static bool pruned_in_group(const Law *law, int64_t index, uint32_t magnitude) {
     const Kernel *k = law->k;
     int64_t inner = k->prune_view.inner, axis = k->prune_view.axis;
     int64_t at = index / inner % axis, first = at - at % k->group;
@@ -54,8 +52,7 @@ static bool pruned_in_group(const Law *law, int64_t index, uint32_t magnitude)
 }
 
 /* The weight after pruning. */
-static float weight(const Law *law, int64_t index)
-{
+static float weight(const Law *law, int64_t index) {
     float w = source_weight(law, index);
     uint32_t m = k_magnitude(w);
     bool pruned = false;
@@ -67,8 +64,7 @@ static float weight(const Law *law, int64_t index)
     return pruned ? 0.0f : w;
 }
 
-static int64_t count_below(const Law *law, uint32_t magnitude)
-{
+static int64_t count_below(const Law *law, uint32_t magnitude) {
     int64_t n = 0;
     for (int64_t i = 0; i < law->k->count; i++) {
         n += k_magnitude(source_weight(law, i)) < magnitude;
@@ -76,9 +72,9 @@ static int64_t count_below(const Law *law, uint32_t magnitude)
     return n;
 }
 
-/* The threshold is the largest magnitude with no more than `zeros` smaller ones, found bit by bit. */
-static void find_threshold(Law *law)
-{
+/* The threshold is the largest magnitude with no more than `zeros` smaller ones, found bit by bit.
+ */
+static void find_threshold(Law *law) {
     for (uint32_t bit = 1u << 30; bit > 0; bit >>= 1) {
         if (count_below(law, law->threshold | bit) <= law->k->zeros) {
             law->threshold |= bit;
@@ -97,8 +93,7 @@ typedef struct Granule {
     int64_t first, length, run, stride; /* runs of `run` neighbours, `stride` apart */
 } Granule;
 
-static Granule granule(const Kernel *k, int64_t index)
-{
+static Granule granule(const Kernel *k, int64_t index) {
     const KernelView *v = &k->view;
     switch (k->granule) {
     case GRANULE_TENSOR:
@@ -114,8 +109,7 @@ static Granule granule(const Kernel *k, int64_t index)
     }
     }
 }
-static int64_t member(const Granule *g, int64_t m)
-{
+static int64_t member(const Granule *g, int64_t m) {
     return g->first + m / g->run * g->stride + m % g->run;
 }
 
@@ -124,18 +118,15 @@ typedef struct Scale {
     float divisor, zero;
 } Scale;
 
-static uint32_t encode(const Kernel *k, const Scale *s, float w)
-{
+static uint32_t encode(const Kernel *k, const Scale *s, float w) {
     return k->format->asymmetric ? k->format->encode(k_rint(w / s->divisor) + s->zero)
                                  : k->format->encode(w / s->divisor);
 }
-static float decode(const Kernel *k, const Scale *s, uint32_t code)
-{
+static float decode(const Kernel *k, const Scale *s, uint32_t code) {
     return (k->format->decode(code) - s->zero) * s->divisor;
 }
 
-static Scale scale_for(const Kernel *k, float lo, float hi, float super, int ratio)
-{
+static Scale scale_for(const Kernel *k, float lo, float hi, float super, int ratio) {
     float max = k->format->scale_max;
     Scale s = {k_scale(k->scale_type, max, lo, hi, k_ratio(ratio), super), 0, 0};
     s.divisor = k_divisor(k->scale_type, s.code, super);
@@ -145,8 +136,7 @@ static Scale scale_for(const Kernel *k, float lo, float hi, float super, int rat
     return s;
 }
 
-static void widen_range(const Law *law, const Granule *g, float *lo, float *hi)
-{
+static void widen_range(const Law *law, const Granule *g, float *lo, float *hi) {
     for (int64_t m = 0; m < g->length; m++) {
         float w = weight(law, member(g, m));
         if (law->k->format->asymmetric) {
@@ -158,8 +148,7 @@ static void widen_range(const Law *law, const Granule *g, float *lo, float *hi)
     }
 }
 
-static Scale choose_scale(const Law *law, const Granule *g, float super)
-{
+static Scale choose_scale(const Law *law, const Granule *g, float super) {
     float lo = 0, hi = 0;
     widen_range(law, g, &lo, &hi);
     if (law->k->method == METHOD_MAX) {
@@ -182,8 +171,7 @@ static Scale choose_scale(const Law *law, const Granule *g, float super)
     return best;
 }
 
-static void put_bits(void *dst, int64_t bit, int bits, uint32_t code)
-{
+static void put_bits(void *dst, int64_t bit, int bits, uint32_t code) {
     uint8_t *bytes = dst;
     for (int i = 0; i < bits; i++, bit++) {
         bytes[bit / 8] = (uint8_t)(bytes[bit / 8] | ((code >> i) & 1u) << (bit % 8));
@@ -191,16 +179,14 @@ static void put_bits(void *dst, int64_t bit, int bits, uint32_t code)
 }
 
 /* MatMulNBits keeps the output feature first: its row and the position along the reduction axis. */
-static void nbits_place(const Kernel *k, int64_t index, int64_t *row, int64_t *at)
-{
+static void nbits_place(const Kernel *k, int64_t index, int64_t *row, int64_t *at) {
     const KernelView *v = &k->view;
     *row = index / (v->axis * v->inner) * v->inner + index % v->inner;
     *at = index / v->inner % v->axis;
 }
 
 static void store_granule(const Law *law, const Granule *g, int64_t index, const Scale *s,
-                          void *const outs[OUT_COUNT])
-{
+                          void *const outs[OUT_COUNT]) {
     const Kernel *k = law->k;
     int bits = k->format->bits;
     int64_t scale_at = index, zero_bit = index * bits;
@@ -228,8 +214,7 @@ static void store_granule(const Law *law, const Granule *g, int64_t index, const
     }
 }
 
-static void store_pruned(const Law *law, void *dst)
-{
+static void store_pruned(const Law *law, void *dst) {
     size_t size = (size_t)source_size(law->k->source);
     for (int64_t i = 0; i < law->k->count; i++) {
         bool keep = k_bits(weight(law, i)) != 0;
@@ -240,8 +225,7 @@ static void store_pruned(const Law *law, void *dst)
     }
 }
 
-void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COUNT])
-{
+void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COUNT]) {
     Law law = {k, src, 0, 0};
     if (k->prune == PRUNE_RATIO) {
         find_threshold(&law);

@@ -7,8 +7,8 @@
  *                zero point = clamp(rint(-(lo * ratio) / s'), 0, SCALE_MAX)
  *   two-level    s = max|w| / (SCALE_MAX * super) * ratio stored as e4m3; s' = that * super
  *   power of two s rounded up to a power of two
- * where s' is what the stored scale decodes to. A stored scale is finite, normal and > 0: a range of
- * 0 gives 1, what is too small or too large takes the nearest end (e4m3: 2^-9 and 448). */
+ * where s' is what the stored scale decodes to. A stored scale is finite, normal and > 0: a range
+ * of 0 gives 1, what is too small or too large takes the nearest end (e4m3: 2^-9 and 448). */
 #ifndef KERNELS_SCALE_H
 #define KERNELS_SCALE_H
 #include "kernels/dialect.h"
@@ -23,8 +23,7 @@
 #define K_E8M0 24
 
 /* Nearest even, for x that is normal and finite in the narrow type. */
-K_FN uint32_t k_float16_encode(float x)
-{
+K_FN uint32_t k_float16_encode(float x) {
     uint32_t u = k_bits(x);
     return (u + 0xfffu + ((u >> 13) & 1u) - (112u << 23)) >> 13;
 }
@@ -39,15 +38,13 @@ K_FN float k_float16_decode(uint32_t h) /* every code; a NaN stays one */
     u = exponent == 0x0f800000u ? special : u;
     return k_float(u | (h & 0x8000u) << 16);
 }
-K_FN uint32_t k_bfloat16_encode(float x)
-{
+K_FN uint32_t k_bfloat16_encode(float x) {
     uint32_t u = k_bits(x);
     return (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
 }
 
 /* The code that scale s >= 0 (infinity allowed) is stored as, and the value of a code. */
-K_FN uint32_t k_scale_encode(int type, float s)
-{
+K_FN uint32_t k_scale_encode(int type, float s) {
     if (type == K_FLOAT16) {
         return k_float16_encode(k_max(k_min(s, 65504.0f), 0x1p-14f));
     }
@@ -62,8 +59,7 @@ K_FN uint32_t k_scale_encode(int type, float s)
     }
     return k_bits(k_max(k_min(s, 0x1.fffffep127f), 0x1p-126f));
 }
-K_FN float k_scale_decode(int type, uint32_t code)
-{
+K_FN float k_scale_decode(int type, uint32_t code) {
     if (type == K_FLOAT16) {
         return k_float16_decode(code);
     }
@@ -80,47 +76,40 @@ K_FN float k_scale_decode(int type, uint32_t code)
 }
 
 /* The tensor's scale of the two-level scheme (K_E4M3), stored as float32. */
-K_FN float k_scale_super(float scale_max, float amax)
-{
+K_FN float k_scale_super(float scale_max, float amax) {
     float s = k_scale_decode(K_FLOAT, k_scale_encode(K_FLOAT, amax / (scale_max * 448.0f)));
     return amax > 0.0f ? s : 1.0f;
 }
 
 /* The stored code of a scale. lo is 0 for symmetric formats; super counts for K_E4M3 only. */
-K_FN uint32_t k_scale(int type, float scale_max, float lo, float hi, float ratio, float super)
-{
+K_FN uint32_t k_scale(int type, float scale_max, float lo, float hi, float ratio, float super) {
     float range = hi - lo;
     float full = type == K_E4M3 ? scale_max * super : scale_max;
     float s = range / full * ratio;
     return k_scale_encode(type, range > 0.0f ? s : 1.0f);
 }
 /* What the weights are divided by. */
-K_FN float k_divisor(int type, uint32_t code, float super)
-{
+K_FN float k_divisor(int type, uint32_t code, float super) {
     float s = k_scale_decode(type, code);
     return type == K_E4M3 ? s * super : s;
 }
-K_FN float k_zero_point(float scale_max, float lo, float ratio, float divisor)
-{
+K_FN float k_zero_point(float scale_max, float lo, float ratio, float divisor) {
     return k_rint(k_max(k_min(-(lo * ratio) / divisor, scale_max), 0.0f));
 }
 
 /* METHOD_MSE tries these ratios, index 0 to K_RATIOS - 1: 0.60, 0.62, ... 1.10. */
 #define K_RATIOS 26
-K_FN float k_ratio(int index)
-{
+K_FN float k_ratio(int index) {
     return (float)(60 + 2 * index) / 100.0f;
 }
 /* The unit in which errors are measured: the reciprocal of the range (kept finite). */
-K_FN float k_error_unit(float lo, float hi)
-{
+K_FN float k_error_unit(float lo, float hi) {
     return 1.0f / k_max(hi - lo, 0x1p-126f);
 }
 /* |w - q|^2.4 in 2^-31 units of the range, as an integer, so that sums do not depend on their order
  * and 2^33 of them fit 64 bits. x^2.4 = (x * x^-0.2)^3; the inverse fifth root starts from the
  * exponent bits (3.2 % off); two Newton steps, y (1.2 - 0.2 x y^5), bring the power to 9e-5. */
-K_FN uint32_t k_error(float w, float q, float unit)
-{
+K_FN uint32_t k_error(float w, float q, float unit) {
     float x = k_max(k_min(k_abs(w - q) * unit, 1.0f), 0x1p-60f);
     float y = k_float(0x4c2bc000u - k_bits(x) / 5u);
     float y2 = y * y;

@@ -3,49 +3,48 @@
 #include <assert.h>
 
 enum {
-    CHUNK_ELEMENTS = 1 << 20, /* float16 in, int4 out: 2.5 MiB; enough to keep a thread busy 0.5 ms */
-    TILE_ELEMENTS = 1 << 15,  /* as float32 128 KiB: half of a small L2 cache */
-    TILE_COLUMNS = 1 << 10,   /* at most: rows have buffers of their own */
-    RUN_ARRAYS = 2,           /* a run is shorter: with it go its divisors, zero points, ... */
-    LONG_COLUMNS = 256,       /* of tiles that hold a part of a long block */
-    LEAST_COLUMNS = 64        /* of a chunk of LAYOUT_NBITS: two cache lines of float16 */
+    CHUNK_ELEMENTS =
+        1 << 20, /* float16 in, int4 out: 2.5 MiB; enough to keep a thread busy 0.5 ms */
+    TILE_ELEMENTS = 1 << 15, /* as float32 128 KiB: half of a small L2 cache */
+    TILE_COLUMNS = 1 << 10,  /* at most: rows have buffers of their own */
+    RUN_ARRAYS = 2,          /* a run is shorter: with it go its divisors, zero points, ... */
+    LONG_COLUMNS = 256,      /* of tiles that hold a part of a long block */
+    LEAST_COLUMNS = 64       /* of a chunk of LAYOUT_NBITS: two cache lines of float16 */
 };
 
-/* Constant but for tests, which cut small tensors as if they were large. */
+/* Constant, but tests cut small tensors as if they were large. */
 static int64_t chunk_elements = CHUNK_ELEMENTS, tile_elements = TILE_ELEMENTS;
 
-void shape_force(int64_t chunk, int64_t tile)
-{
+void shape_force(int64_t chunk, int64_t tile) {
     chunk_elements = chunk > 0 ? chunk : CHUNK_ELEMENTS;
     tile_elements = tile > 0 ? tile : TILE_ELEMENTS;
 }
 
-int source_size(int onnx_type)
-{
+int source_size(int onnx_type) {
     switch (onnx_type) {
-    case 11: return 8;
+    case 11:
+        return 8;
     case 10:
-    case 16: return 2;
+    case 16:
+        return 2;
     case 17:
-    case 24: return 1;
-    default: return 4;
+    case 24:
+        return 1;
+    default:
+        return 4;
     }
 }
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
+static int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
-static int64_t least(int64_t a, int64_t b)
-{
+static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
-static int64_t most(int64_t a, int64_t b)
-{
+static int64_t most(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
-static int64_t common_multiple(int64_t a, int64_t b)
-{
+static int64_t common_multiple(int64_t a, int64_t b) {
     int64_t x = a, y = b;
     while (y != 0) {
         const int64_t rest = x % y;
@@ -55,8 +54,7 @@ static int64_t common_multiple(int64_t a, int64_t b)
     return a / x * b;
 }
 
-static void shape_scales(Shape *s, const Kernel *k)
-{
+static void shape_scales(Shape *s, const Kernel *k) {
     s->granule = k->granule;
     s->view = k->view;
     s->block = k->block;
@@ -70,8 +68,12 @@ static void shape_scales(Shape *s, const Kernel *k)
         s->block = k->view.inner;
     }
     switch (s->granule) {
-    case GRANULE_TENSOR: s->scales = 1; break;
-    case GRANULE_CHANNEL: s->scales = s->view.axis; break;
+    case GRANULE_TENSOR:
+        s->scales = 1;
+        break;
+    case GRANULE_CHANNEL:
+        s->scales = s->view.axis;
+        break;
     case GRANULE_BLOCK:
         assert(s->block > 0);
         s->blocks = ceil_div(s->view.axis, s->block);
@@ -80,8 +82,7 @@ static void shape_scales(Shape *s, const Kernel *k)
     }
 }
 
-static void shape_unit(Shape *s, const Kernel *k)
-{
+static void shape_unit(Shape *s, const Kernel *k) {
     const bool groups = k->prune == PRUNE_NM;
     s->group_span = 1;
     s->step = 1;
@@ -107,8 +108,7 @@ static void shape_unit(Shape *s, const Kernel *k)
 }
 
 /* The least of 1, 2, 4, 8 pieces of `codes` codes and `zeros` zero points that fill whole bytes. */
-static int64_t whole_bytes(const Kernel *k, int64_t codes, int64_t zeros)
-{
+static int64_t whole_bytes(const Kernel *k, int64_t codes, int64_t zeros) {
     int64_t pieces = 1;
     if (k->format != NULL) {
         const int bits = k->format->bits;
@@ -120,13 +120,11 @@ static int64_t whole_bytes(const Kernel *k, int64_t codes, int64_t zeros)
     return pieces;
 }
 
-static int64_t round_up(int64_t a, int64_t multiple)
-{
+static int64_t round_up(int64_t a, int64_t multiple) {
     return ceil_div(a, multiple) * multiple;
 }
 
-static void shape_chunks(Shape *s, const Kernel *k)
-{
+static void shape_chunks(Shape *s, const Kernel *k) {
     const KernelView u = s->unit;
     const int64_t slab = u.axis * u.inner, steps = ceil_div(u.axis, s->step);
     if (k->count == 0) {
@@ -156,8 +154,7 @@ static void shape_chunks(Shape *s, const Kernel *k)
     s->chunks = u.outer * ceil_div(steps, s->steps);
 }
 
-static void shape_tiles(Shape *s)
-{
+static void shape_tiles(Shape *s) {
     const KernelView u = s->unit;
     /* A long block may be read in parts; blocks that groups straddle stay together. */
     const bool parts = s->granule != GRANULE_BLOCK || s->step <= s->block;
@@ -184,8 +181,7 @@ static void shape_tiles(Shape *s)
     }
 }
 
-Shape shape_of(const Kernel *k)
-{
+Shape shape_of(const Kernel *k) {
     Shape s = {0};
     shape_scales(&s, k);
     shape_unit(&s, k);
@@ -194,8 +190,7 @@ Shape shape_of(const Kernel *k)
     return s;
 }
 
-Box shape_chunk(const Shape *s, int64_t chunk)
-{
+Box shape_chunk(const Shape *s, int64_t chunk) {
     const KernelView u = s->unit;
     Box b = {0, u.outer, 0, u.axis, 0, u.inner};
     if (s->columns > 0) {
@@ -214,8 +209,7 @@ Box shape_chunk(const Shape *s, int64_t chunk)
     return b;
 }
 
-int64_t shape_first(const Shape *s, int64_t chunk)
-{
+int64_t shape_first(const Shape *s, int64_t chunk) {
     const KernelView u = s->unit;
     if (chunk >= s->chunks) {
         return u.outer * u.axis * u.inner;
@@ -224,8 +218,7 @@ int64_t shape_first(const Shape *s, int64_t chunk)
     return (b.o0 * u.axis + b.k0) * u.inner;
 }
 
-int64_t shape_first_scale(const Shape *s, int64_t chunk)
-{
+int64_t shape_first_scale(const Shape *s, int64_t chunk) {
     if (chunk >= s->chunks) {
         return s->scales;
     }
@@ -234,14 +227,12 @@ int64_t shape_first_scale(const Shape *s, int64_t chunk)
 }
 
 /* LAYOUT_NBITS: the first output row of a chunk. */
-static int64_t first_row(const Shape *s, int64_t chunk)
-{
+static int64_t first_row(const Shape *s, int64_t chunk) {
     return s->columns > 0 ? least(chunk * s->columns, s->unit.inner)
                           : least(chunk * s->slabs, s->unit.outer);
 }
 
-int64_t kernel_output_size(const Kernel *k, KernelOutput out)
-{
+int64_t kernel_output_size(const Kernel *k, KernelOutput out) {
     if (k->format == NULL) {
         return out == OUT_CODES ? k->count * source_size(k->source) : 0;
     }
@@ -252,25 +243,26 @@ int64_t kernel_output_size(const Kernel *k, KernelOutput out)
     switch (out) {
     case OUT_CODES:
         return nbits ? rows * s.blocks * s.block * bits / 8 : ceil_div(k->count * bits, 8);
-    case OUT_SCALES: return s.scales * source_size(k->scale_type);
+    case OUT_SCALES:
+        return s.scales * source_size(k->scale_type);
     case OUT_ZEROS:
         if (!k->format->asymmetric) {
             return 0;
         }
         return nbits ? rows * ceil_div(s.blocks * bits, 8) : ceil_div(s.scales * bits, 8);
-    case OUT_SUPER: return k->scale_type == 17 ? 4 : 0;
-    default: return 0;
+    case OUT_SUPER:
+        return k->scale_type == 17 ? 4 : 0;
+    default:
+        return 0;
     }
 }
 
-int64_t kernel_chunks(const Kernel *k)
-{
+int64_t kernel_chunks(const Kernel *k) {
     return shape_of(k).chunks;
 }
 
 void kernel_extent(const Kernel *k, int64_t chunk, KernelOutput out, int64_t *offset,
-                   int64_t *size)
-{
+                   int64_t *size) {
     const Shape s = shape_of(k);
     const bool scales = out == OUT_SCALES || out == OUT_ZEROS;
     *offset = *size = 0;

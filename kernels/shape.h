@@ -1,6 +1,6 @@
 /* How a Kernel's tensor is cut: into granules (the weights of one scale), chunks (what is encoded,
- * and written, at a time) and tiles (what fits the cache). Everything follows from the Kernel alone,
- * so that thread counts change nothing.
+ * and written, at a time) and tiles (what fits the cache). Everything follows from the Kernel
+ * alone, so that thread counts change nothing.
  *
  * The unit view [outer, axis, inner] is walked in steps along its axis that keep every block and
  * every N:M group whole. With inner > 1 a tile is a rectangle of rows (along the axis) by
@@ -19,17 +19,17 @@ typedef struct Shape {
     int64_t scales;        /* number of scales; 0 without a format */
 
     KernelView unit;
-    int64_t step;          /* along unit.axis; legal boundaries are its multiples and the end */
-    int64_t group_span;    /* elements of a run that hold whole N:M groups (1: no N:M) */
+    int64_t step;       /* along unit.axis; legal boundaries are its multiples and the end */
+    int64_t group_span; /* elements of a run that hold whole N:M groups (1: no N:M) */
 
     int64_t chunks;
-    int64_t slabs;         /* whole outer indices of a chunk, or 0: a chunk is part of one */
-    int64_t steps;         /* when slabs is 0: steps of a chunk */
-    int64_t columns;       /* LAYOUT_NBITS with inner > 1: columns of a chunk, else 0 */
+    int64_t slabs;   /* whole outer indices of a chunk, or 0: a chunk is part of one */
+    int64_t steps;   /* when slabs is 0: steps of a chunk */
+    int64_t columns; /* LAYOUT_NBITS with inner > 1: columns of a chunk, else 0 */
 
-    int64_t tile_rows;     /* 1 when unit.inner == 1 */
+    int64_t tile_rows; /* 1 when unit.inner == 1 */
     int64_t tile_columns;
-    int64_t tile_scales;   /* most scales that a span (see tile.h) has */
+    int64_t tile_scales; /* most scales that a span (see tile.h) has */
 } Shape;
 
 /* Indices of the unit view, ends excluded. */

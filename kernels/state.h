@@ -23,7 +23,7 @@ struct State {
     int64_t below;      /* weights below what is known of the threshold */
     int64_t kept;       /* ties to keep; in the chunk tie_chunk, after PASS_TIES */
     int64_t tie_chunk;
-    bool settled;       /* the passes that are left for pruning have nothing to find */
+    bool settled; /* the passes that are left for pruning have nothing to find */
     float super;
 };
 
@@ -32,7 +32,7 @@ typedef struct StateArrays {
     uint64_t *histogram; /* HISTOGRAM_BINS */
     int64_t *ties;       /* one for each chunk */
     int32_t *lo, *hi;
-    uint64_t *errors;    /* [K_RATIOS][scales] */
+    uint64_t *errors; /* [K_RATIOS][scales] */
     uint32_t *codes;
     float *s, *z;
     size_t size;

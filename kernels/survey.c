@@ -5,32 +5,33 @@
 #include <assert.h>
 #include <string.h>
 
-bool state_has_scales(const Shape *s)
-{
+bool state_has_scales(const Shape *s) {
     return s->scales > 0 && s->granule != GRANULE_BLOCK;
 }
 
-static bool source_is_half(const Kernel *k)
-{
+static bool source_is_half(const Kernel *k) {
     return source_size(k->source) == 2;
 }
 
 /* Is `pass` one of the kernel's? In the order of the enum. */
-static bool has_pass(const Kernel *k, const Shape *s, Pass pass)
-{
+static bool has_pass(const Kernel *k, const Shape *s, Pass pass) {
     switch (pass) {
     case PASS_HIGH:
     case PASS_TIES:
-    case PASS_INDEX: return k->prune == PRUNE_RATIO;
-    case PASS_LOW: return k->prune == PRUNE_RATIO && !source_is_half(k);
-    case PASS_RANGE: return k->format != NULL && (state_has_scales(s) || k->scale_type == K_E4M3);
-    case PASS_ERROR: return k->format != NULL && state_has_scales(s) && k->method == METHOD_MSE;
-    default: return false;
+    case PASS_INDEX:
+        return k->prune == PRUNE_RATIO;
+    case PASS_LOW:
+        return k->prune == PRUNE_RATIO && !source_is_half(k);
+    case PASS_RANGE:
+        return k->format != NULL && (state_has_scales(s) || k->scale_type == K_E4M3);
+    case PASS_ERROR:
+        return k->format != NULL && state_has_scales(s) && k->method == METHOD_MSE;
+    default:
+        return false;
     }
 }
 
-static Pass pass_kind(const Kernel *k, const Shape *s, int pass)
-{
+static Pass pass_kind(const Kernel *k, const Shape *s, int pass) {
     for (int kind = 0; kind < PASS_COUNT; kind++) {
         if (has_pass(k, s, (Pass)kind) && pass-- == 0) {
             return (Pass)kind;
@@ -39,8 +40,7 @@ static Pass pass_kind(const Kernel *k, const Shape *s, int pass)
     return PASS_COUNT;
 }
 
-int kernel_surveys(const Kernel *k)
-{
+int kernel_surveys(const Kernel *k) {
     const Shape s = shape_of(k);
     int n = 0;
     for (int kind = 0; kind < PASS_COUNT; kind++) {
@@ -51,15 +51,13 @@ int kernel_surveys(const Kernel *k)
 
 /* ---- state */
 
-static void *array(const State *state, size_t *end, int64_t count, size_t size)
-{
+static void *array(const State *state, size_t *end, int64_t count, size_t size) {
     void *const at = state == NULL ? NULL : (char *)(uintptr_t)state + *end;
     *end += ((size_t)count * size + 15) / 16 * 16;
     return at;
 }
 
-StateArrays state_arrays(const Kernel *k, const Shape *s, const State *state)
-{
+StateArrays state_arrays(const Kernel *k, const Shape *s, const State *state) {
     StateArrays a;
     const bool ratio = k->prune == PRUNE_RATIO;
     const int64_t scales = state_has_scales(s) ? s->scales : 0;
@@ -78,14 +76,12 @@ StateArrays state_arrays(const Kernel *k, const Shape *s, const State *state)
     return a;
 }
 
-size_t kernel_state_size(const Kernel *k)
-{
+size_t kernel_state_size(const Kernel *k) {
     const Shape s = shape_of(k);
     return kernel_surveys(k) == 0 ? 0 : state_arrays(k, &s, NULL).size;
 }
 
-void kernel_state_init(const Kernel *k, void *memory)
-{
+void kernel_state_init(const Kernel *k, void *memory) {
     State *const state = memory;
     if (kernel_surveys(k) == 0) {
         return;
@@ -101,14 +97,12 @@ void kernel_state_init(const Kernel *k, void *memory)
 }
 
 /* Sums start at zero again; ranges are minima and maxima, which may be folded in twice. */
-static void clear_sums(const Kernel *k, const Shape *s, State *state)
-{
+static void clear_sums(const Kernel *k, const Shape *s, State *state) {
     const StateArrays a = state_arrays(k, s, state);
     memset(a.histogram, 0, (size_t)((char *)a.lo - (char *)a.histogram));
 }
 
-void kernel_state_fork(const Kernel *k, void *partial, const void *state)
-{
+void kernel_state_fork(const Kernel *k, void *partial, const void *state) {
     const Shape s = shape_of(k);
     if (kernel_surveys(k) > 0) {
         memcpy(partial, state, state_arrays(k, &s, NULL).size);
@@ -121,9 +115,8 @@ void kernel_state_fork(const Kernel *k, void *partial, const void *state)
 typedef void SliceFn(Work *work, State *state, const StateArrays *a, int64_t chunk, int64_t first,
                      int64_t n);
 
-static void slice_high(Work *work, State *state, const StateArrays *a, int64_t chunk,
-                       int64_t first, int64_t n)
-{
+static void slice_high(Work *work, State *state, const StateArrays *a, int64_t chunk, int64_t first,
+                       int64_t n) {
     (void)state;
     (void)chunk;
     if (source_is_half(work->k)) { /* bits of both half types order like magnitudes */
@@ -138,9 +131,8 @@ static void slice_high(Work *work, State *state, const StateArrays *a, int64_t c
     }
 }
 
-static void slice_low(Work *work, State *state, const StateArrays *a, int64_t chunk,
-                      int64_t first, int64_t n)
-{
+static void slice_low(Work *work, State *state, const StateArrays *a, int64_t chunk, int64_t first,
+                      int64_t n) {
     (void)chunk;
     (void)first;
     for (int64_t i = 0; i < n; i++) {
@@ -151,16 +143,14 @@ static void slice_low(Work *work, State *state, const StateArrays *a, int64_t ch
     }
 }
 
-static void slice_ties(Work *work, State *state, const StateArrays *a, int64_t chunk,
-                       int64_t first, int64_t n)
-{
+static void slice_ties(Work *work, State *state, const StateArrays *a, int64_t chunk, int64_t first,
+                       int64_t n) {
     (void)first;
     a->ties[chunk] += work->lanes->count_equal(work->w, n, state->threshold);
 }
 
 static void slice_index(Work *work, State *state, const StateArrays *a, int64_t chunk,
-                        int64_t first, int64_t n)
-{
+                        int64_t first, int64_t n) {
     (void)a;
     for (int64_t i = 0; i < n && chunk == state->tie_chunk && state->kept > 0; i++) {
         if (k_magnitude(work->w[i]) == state->threshold && --state->kept == 0) {
@@ -170,8 +160,7 @@ static void slice_index(Work *work, State *state, const StateArrays *a, int64_t 
 }
 
 /* These passes cut the tensor into even slices, since ties count in the order of the elements. */
-static void survey_slice(Work *work, State *state, const StateArrays *a, int64_t chunk, Pass pass)
-{
+static void survey_slice(Work *work, State *state, const StateArrays *a, int64_t chunk, Pass pass) {
     static SliceFn *const slices[] = {slice_high, slice_low, slice_ties, slice_index};
     const int64_t share = (work->k->count + work->shape.chunks - 1) / work->shape.chunks;
     const int64_t tile = work->shape.tile_rows * work->shape.tile_columns;
@@ -190,8 +179,7 @@ static void survey_slice(Work *work, State *state, const StateArrays *a, int64_t
 }
 
 /* The bin that holds the (zeros + 1)-th smallest magnitude; what lies under it joins `below`. */
-static uint32_t close_histogram(const Kernel *k, State *state, const StateArrays *a)
-{
+static uint32_t close_histogram(const Kernel *k, State *state, const StateArrays *a) {
     uint32_t bin = 0;
     while (state->below + (int64_t)a->histogram[bin] <= k->zeros) {
         state->below += (int64_t)a->histogram[bin++];
@@ -200,8 +188,7 @@ static uint32_t close_histogram(const Kernel *k, State *state, const StateArrays
     return bin;
 }
 
-static void close_ratio(const Kernel *k, const Shape *s, State *state, Pass pass)
-{
+static void close_ratio(const Kernel *k, const Shape *s, State *state, Pass pass) {
     const StateArrays a = state_arrays(k, s, state);
     if (state->settled || k->count == 0) {
         return;
@@ -212,13 +199,16 @@ static void close_ratio(const Kernel *k, const Shape *s, State *state, Pass pass
         state->threshold = k_magnitude(k->source == K_FLOAT16 ? k_float16_decode(state->high)
                                                               : k_float(state->high << 16));
         break;
-    case PASS_LOW: state->threshold = state->high << 15 | close_histogram(k, state, &a); break;
+    case PASS_LOW:
+        state->threshold = state->high << 15 | close_histogram(k, state, &a);
+        break;
     case PASS_TIES:
         while (state->kept > a.ties[state->tie_chunk]) {
             state->kept -= a.ties[state->tie_chunk++];
         }
         break;
-    default: break;
+    default:
+        break;
     }
     if ((pass == PASS_LOW || (pass == PASS_HIGH && source_is_half(k))) &&
         state->below == k->zeros) {
@@ -229,8 +219,7 @@ static void close_ratio(const Kernel *k, const Shape *s, State *state, Pass pass
 /* ---- ranges and errors, per tensor or channel */
 
 static void fold_range(const Work *work, const StateArrays *a, const float *w, int64_t first,
-                       int64_t n)
-{
+                       int64_t n) {
     const Lanes *const lanes = work->lanes;
     const bool asymmetric = work->rule.asymmetric;
     if (work->shape.granule != GRANULE_CHANNEL) {
@@ -248,8 +237,7 @@ static void fold_range(const Work *work, const StateArrays *a, const float *w, i
     }
 }
 
-static void fold_errors(const Work *work, uint64_t *sums, int64_t first, int64_t n)
-{
+static void fold_errors(const Work *work, uint64_t *sums, int64_t first, int64_t n) {
     const Lanes *const lanes = work->lanes;
     if (work->shape.granule != GRANULE_CHANNEL) {
         lanes->add_runs(work->row_errors, n, n, sums);
@@ -267,8 +255,7 @@ static void fold_errors(const Work *work, uint64_t *sums, int64_t first, int64_t
 }
 
 /* The range of each element of a row. */
-static void spread_ranges(const Work *work, const StateArrays *a, int64_t first, int64_t n)
-{
+static void spread_ranges(const Work *work, const StateArrays *a, int64_t first, int64_t n) {
     int64_t length;
     for (int64_t i = 0; i < n; i += length) {
         int64_t c = 0;
@@ -284,8 +271,7 @@ static void spread_ranges(const Work *work, const StateArrays *a, int64_t first,
     }
 }
 
-static void survey_errors(Work *work, const StateArrays *a, const Tile *tile)
-{
+static void survey_errors(Work *work, const StateArrays *a, const Tile *tile) {
     const Lanes *const lanes = work->lanes;
     const Shape *const s = &work->shape;
     const int64_t n = tile->columns;
@@ -301,15 +287,13 @@ static void survey_errors(Work *work, const StateArrays *a, const Tile *tile)
             for (int64_t i = r; i < r + rows; i++) {
                 work->format->error(work->w + i * n, work->row_s, work->row_z, work->row_unit, n,
                                     work->row_errors);
-                fold_errors(work, a->errors + ratio * s->scales, tile->first + i * tile->stride,
-                            n);
+                fold_errors(work, a->errors + ratio * s->scales, tile->first + i * tile->stride, n);
             }
         }
     }
 }
 
-static void survey_tiles(Work *work, const StateArrays *a, int64_t chunk, Pass pass)
-{
+static void survey_tiles(Work *work, const StateArrays *a, int64_t chunk, Pass pass) {
     const Box box = shape_chunk(&work->shape, chunk);
     Span span = {0};
     bool started = false;
@@ -330,8 +314,7 @@ static void survey_tiles(Work *work, const StateArrays *a, int64_t chunk, Pass p
 }
 
 void kernel_survey(const Kernel *k, int pass, int64_t chunk, const void *src, void *partial,
-                   void *scratch)
-{
+                   void *scratch) {
     State *const state = partial;
     Work work = work_open(k, src, state, scratch);
     const StateArrays a = state_arrays(k, &work.shape, state);
@@ -343,8 +326,7 @@ void kernel_survey(const Kernel *k, int pass, int64_t chunk, const void *src, vo
     }
 }
 
-void kernel_state_merge(const Kernel *k, int pass, void *memory, const void *partial)
-{
+void kernel_state_merge(const Kernel *k, int pass, void *memory, const void *partial) {
     const Shape s = shape_of(k);
     State *const state = memory;
     const State *const part = partial;
@@ -376,18 +358,17 @@ void kernel_state_merge(const Kernel *k, int pass, void *memory, const void *par
             to.errors[i] += from.errors[i];
         }
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
-static ScaleRule rule_of(const Kernel *k, const State *state)
-{
+static ScaleRule rule_of(const Kernel *k, const State *state) {
     return (ScaleRule){k->scale_type, k->format->scale_max, k->format->asymmetric, state->super};
 }
 
 /* The first ratio of least error, for each scale. */
-static void close_errors(const Kernel *k, const Shape *s, const State *state)
-{
+static void close_errors(const Kernel *k, const Shape *s, const State *state) {
     const StateArrays a = state_arrays(k, s, state);
     const ScaleRule rule = rule_of(k, state);
     for (int64_t i = 0; i < s->scales; i++) {
@@ -402,8 +383,7 @@ static void close_errors(const Kernel *k, const Shape *s, const State *state)
     }
 }
 
-static void close_range(const Kernel *k, const Shape *s, State *state)
-{
+static void close_range(const Kernel *k, const Shape *s, State *state) {
     const StateArrays a = state_arrays(k, s, state);
     if (k->scale_type == K_E4M3) {
         Range all = RANGE_EMPTY;
@@ -419,8 +399,7 @@ static void close_range(const Kernel *k, const Shape *s, State *state)
     }
 }
 
-void kernel_state_close(const Kernel *k, int pass, void *memory)
-{
+void kernel_state_close(const Kernel *k, int pass, void *memory) {
     const Shape s = shape_of(k);
     State *const state = memory;
     const Pass kind = pass_kind(k, &s, pass);

@@ -5,21 +5,18 @@
 #include <assert.h>
 #include <string.h>
 
-static int64_t least(int64_t a, int64_t b)
-{
+static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
 /* The next `count` elements of `size` bytes from *end on, which stays aligned for vectors. */
-static void *take(char *base, size_t *end, int64_t count, size_t size)
-{
+static void *take(char *base, size_t *end, int64_t count, size_t size) {
     void *at = base == NULL ? NULL : base + *end;
     *end += ((size_t)count * size + 63) / 64 * 64;
     return at;
 }
 
-size_t work_layout(Work *work, const Kernel *k, void *scratch)
-{
+size_t work_layout(Work *work, const Kernel *k, void *scratch) {
     const Shape *const s = &work->shape;
     const bool search = k->format != NULL && k->method == METHOD_MSE;
     const int64_t columns = s->tile_columns, tile = s->tile_rows * columns;
@@ -56,14 +53,32 @@ size_t work_layout(Work *work, const Kernel *k, void *scratch)
     return end;
 }
 
-size_t kernel_scratch_size(const Kernel *k)
-{
+size_t kernel_scratch_size(const Kernel *k) {
     Work work = {.shape = shape_of(k)};
     return work_layout(&work, k, NULL) + 64;
 }
 
-Work work_open(const Kernel *k, const void *src, const State *state, void *scratch)
-{
+/* The combinations that kernels.h excludes. */
+static void assert_sensible(const Kernel *k) {
+    const KernelView v = k->view, p = k->prune_view;
+    (void)v, (void)p;
+    if (k->prune == PRUNE_NM) {
+        assert(p.outer * p.axis * p.inner == k->count && k->keep > 0 && k->group >= k->keep);
+    }
+    if (k->format == NULL) {
+        return;
+    }
+    assert(!k->format->scale_only && v.outer * v.axis * v.inner == k->count);
+    if (k->granule == GRANULE_BLOCK && k->prune == PRUNE_NM) {
+        assert(v.outer == p.outer && v.axis == p.axis && v.inner == p.inner);
+    }
+    if (k->layout == LAYOUT_NBITS) {
+        assert(k->granule == GRANULE_BLOCK && k->block % 16 == 0 && k->format->integer);
+        assert((v.outer == 1 || v.inner == 1) && k->scale_type != K_E4M3);
+    }
+}
+
+Work work_open(const Kernel *k, const void *src, const State *state, void *scratch) {
     Work work = {.k = k, .shape = shape_of(k), .lanes = lanes_best(), .src = src};
     work_layout(&work, k, scratch);
     work.tie_index = INT64_MAX;
@@ -75,8 +90,8 @@ Work work_open(const Kernel *k, const void *src, const State *state, void *scrat
         work.threshold = state->threshold;
         work.tie_index = state->tie_index;
     }
+    assert_sensible(k);
     if (k->format != NULL) {
-        assert(!k->format->scale_only);
         work.format = &work.lanes->formats[k->format - formats];
         work.rule = (ScaleRule){k->scale_type, k->format->scale_max, k->format->asymmetric,
                                 state != NULL ? state->super : 1.0f};
@@ -86,15 +101,13 @@ Work work_open(const Kernel *k, const void *src, const State *state, void *scrat
 
 /* ---- where things lie */
 
-static int64_t span_length(const Work *work)
-{
+static int64_t span_length(const Work *work) {
     const Shape *const s = &work->shape;
     const int64_t tile = s->unit.inner > 1 ? s->tile_rows : s->tile_columns;
     return s->granule == GRANULE_BLOCK && s->step > tile ? s->step : tile;
 }
 
-bool span_next(const Work *work, const Box *box, Span *span, bool *started)
-{
+bool span_next(const Work *work, const Box *box, Span *span, bool *started) {
     const int64_t width = work->shape.unit.inner > 1 ? work->shape.tile_columns : 1;
     if (!*started) {
         *started = true;
@@ -115,8 +128,7 @@ bool span_next(const Work *work, const Box *box, Span *span, bool *started)
     return span->o < box->o1 && span->k0 < span->k1 && span->i0 < span->i1;
 }
 
-bool tile_next(const Work *work, const Span *span, int64_t *at, Tile *tile)
-{
+bool tile_next(const Work *work, const Span *span, int64_t *at, Tile *tile) {
     const KernelView u = work->shape.unit;
     const int64_t rest = span->k1 - span->k0 - *at;
     if (rest <= 0) {
@@ -137,25 +149,21 @@ bool tile_next(const Work *work, const Span *span, int64_t *at, Tile *tile)
     return true;
 }
 
-bool span_is_tile(const Work *work, const Span *span)
-{
+bool span_is_tile(const Work *work, const Span *span) {
     const Shape *const s = &work->shape;
     return span->k1 - span->k0 <= (s->unit.inner > 1 ? s->tile_rows : s->tile_columns);
 }
 
-int64_t span_scales(const Work *work, const Span *span)
-{
+int64_t span_scales(const Work *work, const Span *span) {
     const int64_t block = work->shape.block;
     return (span->k1 - span->k0 + block - 1) / block * (span->i1 - span->i0);
 }
 
-int64_t tile_block(const Work *work, const Span *span, const Tile *tile, int64_t row)
-{
+int64_t tile_block(const Work *work, const Span *span, const Tile *tile, int64_t row) {
     return (tile->k + row - span->k0) / work->shape.block;
 }
 
-int64_t channel_at(const Shape *s, int64_t index, int64_t n, int64_t *length)
-{
+int64_t channel_at(const Shape *s, int64_t index, int64_t n, int64_t *length) {
     const int64_t inner = s->view.inner, channel = index / inner % s->view.axis;
     *length = least(n, inner == 1 ? s->view.axis - channel : inner - index % inner);
     return channel;
@@ -164,8 +172,7 @@ int64_t channel_at(const Shape *s, int64_t index, int64_t n, int64_t *length)
 /* ---- reading */
 
 /* Weights of one row that are not finite; rare, so counted one by one. */
-static void note_nonfinite(Work *work, const float *w, int64_t first, int64_t n)
-{
+static void note_nonfinite(Work *work, const float *w, int64_t first, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
         if (k_magnitude(w[i]) >= 0x7f800000u) {
             work->nonfinite++;
@@ -174,16 +181,14 @@ static void note_nonfinite(Work *work, const float *w, int64_t first, int64_t n)
     }
 }
 
-static void cut_row(const Work *work, float *w, int64_t first, int64_t n)
-{
+static void cut_row(const Work *work, float *w, int64_t first, int64_t n) {
     int64_t ties = work->tie_index - first; /* before it, weights that equal the threshold stay */
     ties = ties < 0 ? 0 : least(ties, n);
     work->lanes->cut(w, ties, work->threshold);
     work->lanes->cut(w + ties, n - ties, work->threshold + (work->threshold < UINT32_MAX));
 }
 
-static void prune_groups(const Work *work, const Tile *tile)
-{
+static void prune_groups(const Work *work, const Tile *tile) {
     const Kernel *const k = work->k;
     const bool rows = work->shape.unit.inner > 1;
     const int64_t width = rows ? tile->columns : k->prune_view.inner;
@@ -200,8 +205,7 @@ static void prune_groups(const Work *work, const Tile *tile)
 
 /* The columns to the right are read next; a row of a tile is too short for the processor to see
  * that by itself. */
-static void prefetch_right(const Work *work, int64_t first, int64_t n)
-{
+static void prefetch_right(const Work *work, int64_t first, int64_t n) {
     const int64_t size = source_size(work->k->source);
     const int64_t begin = least(first + n, work->k->count) * size;
     const int64_t end = least(first + 2 * n, work->k->count) * size;
@@ -210,8 +214,7 @@ static void prefetch_right(const Work *work, int64_t first, int64_t n)
     }
 }
 
-void tile_load(Work *work, const Tile *tile)
-{
+void tile_load(Work *work, const Tile *tile) {
     for (int64_t r = 0; r < tile->rows; r++) {
         float *const w = work->w + r * tile->columns;
         const int64_t first = tile->first + r * tile->stride;

@@ -1,6 +1,6 @@
-/* One thread's work on one tile: pieces of a chunk are widened to float32, pruned, and then measured
- * (survey.c) or encoded (encode.c). A span is what shares its scales: whole blocks of some columns,
- * or a run of whole blocks; it is one tile unless a block is too long for that. */
+/* One thread's work on one tile: pieces of a chunk are widened to float32, pruned, and then
+ * measured (survey.c) or encoded (encode.c). A span is what shares its scales: whole blocks of some
+ * columns, or a run of whole blocks; it is one tile unless a block is too long for that. */
 #ifndef KERNELS_TILE_H
 #define KERNELS_TILE_H
 #include "kernels/lanes.h"
@@ -15,7 +15,7 @@ typedef struct Work {
     const FormatLanes *format; /* NULL without a format */
     ScaleRule rule;
     const void *src;
-    uint32_t threshold;        /* PRUNE_RATIO: see State */
+    uint32_t threshold; /* PRUNE_RATIO: see State */
     int64_t tie_index;
     int64_t nonfinite, first_nonfinite; /* counted by tile_load */
 

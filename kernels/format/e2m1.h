@@ -10,12 +10,10 @@
 #define e2m1_SCALE_ONLY 0
 #define e2m1_ONNX 23
 #define e2m1_OPSET 23
-K_FN uint32_t e2m1_encode(float x)
-{
+K_FN uint32_t e2m1_encode(float x) {
     return k_small_encode(x, 4, 1, 1, 6.0f);
 }
-K_FN float e2m1_decode(uint32_t code)
-{
+K_FN float e2m1_decode(uint32_t code) {
     return k_small_decode(code, 4, 1, 1);
 }
 #endif

@@ -10,12 +10,10 @@
 #define e2m3_SCALE_ONLY 0
 #define e2m3_ONNX 27
 #define e2m3_OPSET 28
-K_FN uint32_t e2m3_encode(float x)
-{
+K_FN uint32_t e2m3_encode(float x) {
     return k_small_encode(x, 6, 3, 1, 7.5f);
 }
-K_FN float e2m3_decode(uint32_t code)
-{
+K_FN float e2m3_decode(uint32_t code) {
     return k_small_decode(code, 6, 3, 1);
 }
 #endif

@@ -10,12 +10,10 @@
 #define e3m2_SCALE_ONLY 0
 #define e3m2_ONNX 28
 #define e3m2_OPSET 28
-K_FN uint32_t e3m2_encode(float x)
-{
+K_FN uint32_t e3m2_encode(float x) {
     return k_small_encode(x, 6, 2, 3, 28.0f);
 }
-K_FN float e3m2_decode(uint32_t code)
-{
+K_FN float e3m2_decode(uint32_t code) {
     return k_small_decode(code, 6, 2, 3);
 }
 #endif

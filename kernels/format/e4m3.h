@@ -10,13 +10,11 @@
 #define e4m3_SCALE_ONLY 0
 #define e4m3_ONNX 17
 #define e4m3_OPSET 19
-K_FN uint32_t e4m3_encode(float x)
-{
+K_FN uint32_t e4m3_encode(float x) {
     uint32_t code = k_small_encode(x, 8, 3, 7, 448.0f);
     return k_magnitude(x) > 0x7f800000u ? code | 0x7fu : code;
 }
-K_FN float e4m3_decode(uint32_t code)
-{
+K_FN float e4m3_decode(uint32_t code) {
     return (code & 0x7fu) == 0x7fu ? k_float(0x7fc00000u) : k_small_decode(code, 8, 3, 7);
 }
 #endif

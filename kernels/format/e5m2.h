@@ -10,15 +10,14 @@
 #define e5m2_SCALE_ONLY 0
 #define e5m2_ONNX 19
 #define e5m2_OPSET 19
-K_FN uint32_t e5m2_encode(float x)
-{
+K_FN uint32_t e5m2_encode(float x) {
     uint32_t code = k_small_encode(x, 8, 2, 15, 57344.0f);
     return k_magnitude(x) > 0x7f800000u ? code | 0x7fu : code;
 }
-K_FN float e5m2_decode(uint32_t code)
-{
+K_FN float e5m2_decode(uint32_t code) {
     float x = k_small_decode(code, 8, 2, 15);
-    float special = (code & 3u) ? k_float(0x7fc00000u) : k_float((code & 0x80u) << 24 | 0x7f800000u);
+    float special =
+        (code & 3u) ? k_float(0x7fc00000u) : k_float((code & 0x80u) << 24 | 0x7f800000u);
     return (code & 0x7cu) == 0x7cu ? special : x;
 }
 #endif

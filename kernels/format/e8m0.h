@@ -11,16 +11,14 @@
 #define e8m0_SCALE_ONLY 1
 #define e8m0_ONNX 24
 #define e8m0_OPSET 24
-K_FN uint32_t e8m0_encode(float x)
-{
+K_FN uint32_t e8m0_encode(float x) {
     uint32_t a = k_magnitude(x);
     uint32_t up = (a + 0x7fffffu) >> 23;
     up = a <= 0x400000u ? 0u : up; /* 2^-127 is a float subnormal; 0 has no code, takes the least */
     up = up < 254u ? up : 254u;
     return a > 0x7f800000u ? 255u : up;
 }
-K_FN float e8m0_decode(uint32_t code)
-{
+K_FN float e8m0_decode(uint32_t code) {
     uint32_t u = code == 0u ? 0x400000u : code << 23;
     return code == 255u ? k_float(0x7fc00000u) : k_float(u);
 }

@@ -10,12 +10,10 @@
 #define int2_SCALE_ONLY 0
 #define int2_ONNX 26
 #define int2_OPSET 25
-K_FN uint32_t int2_encode(float x)
-{
+K_FN uint32_t int2_encode(float x) {
     return k_bits(k_clamp(x, -2.0f, 1.0f) + K_ROUND) & 0x3u;
 }
-K_FN float int2_decode(uint32_t code)
-{
+K_FN float int2_decode(uint32_t code) {
     return (float)((int32_t)(code << 30) >> 30);
 }
 #endif

@@ -10,12 +10,10 @@
 #define int4_SCALE_ONLY 0
 #define int4_ONNX 22
 #define int4_OPSET 21
-K_FN uint32_t int4_encode(float x)
-{
+K_FN uint32_t int4_encode(float x) {
     return k_bits(k_clamp(x, -8.0f, 7.0f) + K_ROUND) & 0xfu;
 }
-K_FN float int4_decode(uint32_t code)
-{
+K_FN float int4_decode(uint32_t code) {
     return (float)((int32_t)(code << 28) >> 28);
 }
 #endif

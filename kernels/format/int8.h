@@ -10,12 +10,10 @@
 #define int8_SCALE_ONLY 0
 #define int8_ONNX 3
 #define int8_OPSET 10
-K_FN uint32_t int8_encode(float x)
-{
+K_FN uint32_t int8_encode(float x) {
     return k_bits(k_clamp(x, -128.0f, 127.0f) + K_ROUND) & 0xffu;
 }
-K_FN float int8_decode(uint32_t code)
-{
+K_FN float int8_decode(uint32_t code) {
     return (float)((int32_t)(code << 24) >> 24);
 }
 #endif

@@ -10,12 +10,10 @@
 #define uint2_SCALE_ONLY 0
 #define uint2_ONNX 25
 #define uint2_OPSET 25
-K_FN uint32_t uint2_encode(float x)
-{
+K_FN uint32_t uint2_encode(float x) {
     return k_bits(k_clamp(x, -0.0f, 3.0f) + K_ROUND) & 0x3u;
 }
-K_FN float uint2_decode(uint32_t code)
-{
+K_FN float uint2_decode(uint32_t code) {
     return (float)(int32_t)code;
 }
 #endif

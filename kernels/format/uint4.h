@@ -10,12 +10,10 @@
 #define uint4_SCALE_ONLY 0
 #define uint4_ONNX 21
 #define uint4_OPSET 21
-K_FN uint32_t uint4_encode(float x)
-{
+K_FN uint32_t uint4_encode(float x) {
     return k_bits(k_clamp(x, -0.0f, 15.0f) + K_ROUND) & 0xfu;
 }
-K_FN float uint4_decode(uint32_t code)
-{
+K_FN float uint4_decode(uint32_t code) {
     return (float)(int32_t)code;
 }
 #endif

@@ -10,12 +10,10 @@
 #define uint8_SCALE_ONLY 0
 #define uint8_ONNX 2
 #define uint8_OPSET 10
-K_FN uint32_t uint8_encode(float x)
-{
+K_FN uint32_t uint8_encode(float x) {
     return k_bits(k_clamp(x, -0.0f, 255.0f) + K_ROUND) & 0xffu;
 }
-K_FN float uint8_decode(uint32_t code)
-{
+K_FN float uint8_decode(uint32_t code) {
     return (float)(int32_t)code;
 }
 #endif

@@ -6,8 +6,7 @@
 
 enum { BATCH = 1 << 16 };
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const bool decode = argc == 3 && strcmp(argv[1], "-d") == 0;
     const char *name = argc > 1 ? argv[argc - 1] : "";
     const Format *const f = format_find(name, strlen(name));

@@ -3,9 +3,9 @@
  *   2. at the midpoint of two neighbouring values the even code is taken, one float to either side
  *      the nearer one, beyond the ends the last one (saturation);
  *   3. encode is monotone over all finite floats of either sign.
- * Between two midpoints monotony leaves no other choice, so the three say: nearest even, everywhere.
- * e8m0 is proven to round up instead. Builds without optimization sample the sweep of 3; the
- * project's own compile this file with -O3 and without sanitizers, whatever the preset. */
+ * Between two midpoints monotony leaves no other choice, so the three say: nearest even,
+ * everywhere. e8m0 is proven to round up instead. Builds without optimization sample the sweep of
+ * 3; the project's own compile this file with -O3 and without sanitizers, whatever the preset. */
 #include "kernels/kernels.h"
 #include "kernels/dialect.h"
 #include "kernels/formats.list"
@@ -30,8 +30,7 @@ enum { SWEEP_BLOCK = 4096 };
 typedef int64_t Sweep(uint32_t first, uint32_t sign); /* steps that go the wrong way */
 #undef FORMAT
 #define FORMAT(name, doc)                                                                          \
-    static int64_t sweep_##name(uint32_t first, uint32_t sign)                                     \
-    {                                                                                              \
+    static int64_t sweep_##name(uint32_t first, uint32_t sign) {                                   \
         float value[SWEEP_BLOCK + 1];                                                              \
         for (uint32_t i = 0; i <= SWEEP_BLOCK; i++) {                                              \
             value[i] = name##_decode(name##_encode(k_float((first + i) | sign)));                  \
@@ -54,8 +53,7 @@ typedef struct Share {
     int64_t bad, seen;
 } Share;
 
-static void *sweep_share(void *argument)
-{
+static void *sweep_share(void *argument) {
     Share *share = argument;
     const uint32_t blocks = 0x7f800000u / SWEEP_BLOCK; /* the last value of one is infinity */
     const uint32_t sign = share->part ? 0x80000000u : 0;
@@ -66,8 +64,7 @@ static void *sweep_share(void *argument)
     return NULL;
 }
 
-static void test_monotony(void **state)
-{
+static void test_monotony(void **state) {
     (void)state;
     int64_t seen = 0;
     for (int f = 0; f < format_count; f++) {
@@ -94,15 +91,13 @@ typedef struct Code {
     uint32_t code;
 } Code;
 
-static int by_value(const void *a, const void *b)
-{
+static int by_value(const void *a, const void *b) {
     const Code *x = a, *y = b;
     return (x->value > y->value) - (x->value < y->value);
 }
 
 /* All finite codes but -0, in the order of their values. */
-static int finite_codes(const Format *f, Code *codes)
-{
+static int finite_codes(const Format *f, Code *codes) {
     int n = 0;
     for (uint32_t c = 0; c < 1u << f->bits; c++) {
         const float v = f->decode(c);
@@ -114,8 +109,7 @@ static int finite_codes(const Format *f, Code *codes)
     return n;
 }
 
-static void test_round_trip(void **state)
-{
+static void test_round_trip(void **state) {
     (void)state;
     for (int i = 0; i < format_count; i++) {
         const Format *f = &formats[i];
@@ -138,15 +132,13 @@ static void test_round_trip(void **state)
     assert_null(format_find("int88", 5));
 }
 
-static void expect_code(const Format *f, float x, uint32_t code)
-{
+static void expect_code(const Format *f, float x, uint32_t code) {
     if (f->encode(x) != code) {
         fail_msg("%s: %a encodes to %u, not %u", f->name, (double)x, f->encode(x), code);
     }
 }
 
-static void test_midpoints(void **state)
-{
+static void test_midpoints(void **state) {
     (void)state;
     Code codes[256];
     int64_t points = 0;
@@ -179,8 +171,7 @@ static void test_midpoints(void **state)
     print_message("midpoints: %lld, each with both neighbours\n", (long long)points);
 }
 
-static void test_round_up(void **state)
-{
+static void test_round_up(void **state) {
     (void)state;
     const Format *f = format_find("e8m0", 4);
     for (uint32_t c = 0; c < 254; c++) {
@@ -193,13 +184,13 @@ static void test_round_up(void **state)
     assert_true(isnan(f->decode(255)));
 }
 
-static void test_special(void **state)
-{
+static void test_special(void **state) {
     (void)state;
     for (int i = 0; i < format_count; i++) {
         const Format *f = &formats[i];
         const uint32_t mask = (uint32_t)((1ull << f->bits) - 1);
-        const float odd[] = {NAN, -NAN, INFINITY, -INFINITY, -0.0f, 0x1p-149f, -0x1p-149f, 0x1p-126f};
+        const float odd[] = {NAN,   -NAN,      INFINITY,   -INFINITY,
+                             -0.0f, 0x1p-149f, -0x1p-149f, 0x1p-126f};
         for (size_t j = 0; j < sizeof odd / sizeof *odd; j++) {
             assert_true((f->encode(odd[j]) & ~mask) == 0); /* nothing above the code's bits */
         }
@@ -214,18 +205,17 @@ static void test_special(void **state)
     assert_true(isnan(format_find("e5m2", 4)->decode(format_find("e5m2", 4)->encode(NAN))));
 }
 
-static void test_constants(void **state)
-{
+static void test_constants(void **state) {
     (void)state;
     static const struct {
         const char *name;
         float scale_max;
         int bits, onnx, opset;
     } want[] = {
-        {"int8", 127, 8, 3, 10},    {"uint8", 255, 8, 2, 10},  {"int4", 7, 4, 22, 21},
-        {"uint4", 15, 4, 21, 21},   {"int2", 1, 2, 26, 25},    {"uint2", 3, 2, 25, 25},
-        {"e4m3", 448, 8, 17, 19},   {"e5m2", 57344, 8, 19, 19}, {"e2m1", 6, 4, 23, 23},
-        {"e3m2", 28, 6, 28, 28},    {"e2m3", 7.5f, 6, 27, 28},
+        {"int8", 127, 8, 3, 10},  {"uint8", 255, 8, 2, 10},   {"int4", 7, 4, 22, 21},
+        {"uint4", 15, 4, 21, 21}, {"int2", 1, 2, 26, 25},     {"uint2", 3, 2, 25, 25},
+        {"e4m3", 448, 8, 17, 19}, {"e5m2", 57344, 8, 19, 19}, {"e2m1", 6, 4, 23, 23},
+        {"e3m2", 28, 6, 28, 28},  {"e2m3", 7.5f, 6, 27, 28},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const Format *f = format_find(want[i].name, strlen(want[i].name));
@@ -238,8 +228,7 @@ static void test_constants(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_constants), cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_midpoints), cmocka_unit_test(test_round_up),

@@ -1,7 +1,8 @@
 /* The chunked host path against the law (kernel_reference), bit for bit: every format, granule,
  * pruning, source, scale type, method and layout, with every instruction set this machine has, cut
- * as usual and cut very small, with surveys merged in different orders. Also: rules of D16 by value,
- * extents that tile every output, metrics against a plain loop, and values that are not finite. */
+ * as usual and cut very small, with surveys merged in different orders. Also: rules of D16 by
+ * value, extents that tile every output, metrics against a plain loop, and values that are not
+ * finite. */
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
 #include "kernels/scale.h"
@@ -22,37 +23,42 @@ static uint32_t roll(void) /* splitmix64 */
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (uint32_t)(z >> 32);
 }
-static uint32_t below(uint32_t n)
-{
+static uint32_t below(uint32_t n) {
     return roll() % n;
 }
 
-static const Format *format(const char *name)
-{
+static const Format *format(const char *name) {
     const Format *f = format_find(name, strlen(name));
     assert_non_null(f);
     return f;
 }
 
-/* ---- tensors: bell-shaped, with zeros of both signs, ties, tiny and huge values, empty stretches */
+/* ---- tensors: bell-shaped, with zeros of both signs, ties, tiny and huge values, empty stretches
+ */
 
-static float any_weight(void)
-{
+static float any_weight(void) {
     const float bell = ((float)below(1000) + (float)below(1000) + (float)below(1000) - 1500) / 4e4f;
     switch (below(40)) {
-    case 0: return 0.0f;
-    case 1: return -0.0f;
-    case 2: return 0.0625f;
-    case 3: return -0.0625f;
-    case 4: return bell * 1e-4f; /* float16: subnormal */
-    case 5: return bell * 30;
-    case 6: return (float)((int)below(15) - 7) / 64;
-    default: return bell;
+    case 0:
+        return 0.0f;
+    case 1:
+        return -0.0f;
+    case 2:
+        return 0.0625f;
+    case 3:
+        return -0.0625f;
+    case 4:
+        return bell * 1e-4f; /* float16: subnormal */
+    case 5:
+        return bell * 30;
+    case 6:
+        return (float)((int)below(15) - 7) / 64;
+    default:
+        return bell;
     }
 }
 
-static void store_weight(int source, void *src, int64_t i, float w)
-{
+static void store_weight(int source, void *src, int64_t i, float w) {
     if (source == 10) {
         /* truncated, subnormals too: only real float16 values matter here */
         const float a = fabsf(w) > 65504 ? 65504.0f : fabsf(w);
@@ -71,8 +77,7 @@ static void store_weight(int source, void *src, int64_t i, float w)
 }
 
 /* One byte off the alignment of malloc, as a mapped file may have it; *base is to be freed. */
-static void *random_tensor(int source, int64_t count, void **base)
-{
+static void *random_tensor(int source, int64_t count, void **base) {
     *base = malloc((size_t)(count * source_size(source)) + 1);
     char *src = (char *)*base + 1;
     const float unit = below(8) == 0 ? 1e30f : below(8) == 0 ? 1e-36f : 1.0f;
@@ -91,8 +96,7 @@ typedef struct Result {
     KernelMetrics metrics;
 } Result;
 
-static Result result_new(const Kernel *k)
-{
+static Result result_new(const Kernel *k) {
     Result r = {0};
     for (int o = 0; o < OUT_COUNT; o++) {
         const int64_t size = kernel_output_size(k, (KernelOutput)o);
@@ -103,15 +107,14 @@ static Result result_new(const Kernel *k)
     }
     return r;
 }
-static void result_free(Result *r)
-{
+static void result_free(Result *r) {
     for (int o = 0; o < OUT_COUNT; o++) {
         free(r->out[o]);
     }
 }
 
-static void run_surveys(const Kernel *k, const void *src, void *state, void *scratch, bool shuffle)
-{
+static void run_surveys(const Kernel *k, const void *src, void *state, void *scratch,
+                        bool shuffle) {
     const int64_t chunks = kernel_chunks(k);
     kernel_state_init(k, state);
     for (int pass = 0; pass < kernel_surveys(k); pass++) {
@@ -131,8 +134,7 @@ static void run_surveys(const Kernel *k, const void *src, void *state, void *scr
 }
 
 /* Each chunk writes into memory of exactly its size; together they must cover each output once. */
-static Result run_chunked(const Kernel *k, const void *src, bool shuffle)
-{
+static Result run_chunked(const Kernel *k, const void *src, bool shuffle) {
     Result r = result_new(k);
     void *state = malloc(kernel_state_size(k));
     void *scratch = malloc(kernel_scratch_size(k));
@@ -173,8 +175,7 @@ static Result run_chunked(const Kernel *k, const void *src, bool shuffle)
     return r;
 }
 
-static const char *describe(const Kernel *k)
-{
+static const char *describe(const Kernel *k) {
     static char text[512];
     snprintf(text, sizeof text,
              "source %d, prune %d (%d:%d, %lld zeros, [%lld %lld %lld]), %s granule %d [%lld %lld "
@@ -187,8 +188,7 @@ static const char *describe(const Kernel *k)
     return text;
 }
 
-static void expect_same(const Kernel *k, const Result *got, const Result *want)
-{
+static void expect_same(const Kernel *k, const Result *got, const Result *want) {
     for (int o = 0; o < OUT_COUNT; o++) {
         for (int64_t i = 0; i < kernel_output_size(k, (KernelOutput)o); i++) {
             if (got->out[o][i] != want->out[o][i]) {
@@ -202,8 +202,7 @@ static void expect_same(const Kernel *k, const Result *got, const Result *want)
 static int64_t cases;
 
 /* Without optimization everything is slow: each cut is then run by one variant, in turns. */
-static bool skipped(int64_t turn)
-{
+static bool skipped(int64_t turn) {
 #ifdef __OPTIMIZE__
     (void)turn;
     return false;
@@ -213,11 +212,8 @@ static bool skipped(int64_t turn)
 }
 
 /* All variants and cuts of one kernel against the law. */
-static void check(const Kernel *k, const void *src)
-{
-    static const struct {
-        int64_t chunk, tile;
-    } cuts[] = {{0, 0}, {1500, 256}, {4096, 1024}};
+static void check(const Kernel *k, const void *src) {
+    static const struct { int64_t chunk, tile; } cuts[] = {{0, 0}, {1500, 256}, {4096, 1024}};
     static int64_t turn;
     Result want = result_new(k);
     kernel_reference(k, src, (void *const *)want.out);
@@ -256,18 +252,17 @@ typedef struct Layer {
 } Layer;
 
 static const Layer layers[] = {
-    {1, 96, 70, {96, 70, 1}},   {1, 130, 33, {130, 33, 1}}, /* MatMul [K, N]; a tail, odd sizes */
-    {40, 96, 1, {1, 40, 96}},   {31, 75, 1, {1, 31, 75}},   /* Gemm, transposed [N, K] */
-    {12, 32, 9, {1, 12, 288}},  {7, 24, 9, {1, 7, 216}},    /* Conv [O, I, 3, 3] */
-    {1, 24, 45, {24, 5, 9}},                                /* ConvTranspose [I, O, 3, 3] */
-    {3, 40, 17, {120, 17, 1}},                              /* MatMul [B, K, N] */
-    {1, 5, 1, {1, 1, 5}},       {1, 1, 1, {1, 1, 1}},       /* almost nothing */
-    {1, 700, 8, {700, 8, 1}},   {2, 3000, 1, {1, 2, 3000}}, /* long */
+    {1, 96, 70, {96, 70, 1}},  {1, 130, 33, {130, 33, 1}}, /* MatMul [K, N]; a tail, odd sizes */
+    {40, 96, 1, {1, 40, 96}},  {31, 75, 1, {1, 31, 75}},   /* Gemm, transposed [N, K] */
+    {12, 32, 9, {1, 12, 288}}, {7, 24, 9, {1, 7, 216}},    /* Conv [O, I, 3, 3] */
+    {1, 24, 45, {24, 5, 9}},                               /* ConvTranspose [I, O, 3, 3] */
+    {3, 40, 17, {120, 17, 1}},                             /* MatMul [B, K, N] */
+    {1, 5, 1, {1, 1, 5}},      {1, 1, 1, {1, 1, 1}},       /* almost nothing */
+    {1, 700, 8, {700, 8, 1}},  {2, 3000, 1, {1, 2, 3000}}, /* long */
 };
 static const int scale_types[] = {1, 10, 16, 17, 24};
 
-static Kernel kernel_for(const Layer *l, const Format *f, KernelGranule granule)
-{
+static Kernel kernel_for(const Layer *l, const Format *f, KernelGranule granule) {
     Kernel k = {.source = 1, .count = l->outer * l->reduce * l->inner, .format = f};
     k.prune_view = (KernelView){l->outer, l->reduce, l->inner};
     k.keep = 2;
@@ -277,8 +272,12 @@ static Kernel kernel_for(const Layer *l, const Format *f, KernelGranule granule)
     k.scale_type = 1;
     k.metrics = true;
     switch (granule) {
-    case GRANULE_TENSOR: k.view = (KernelView){1, 1, k.count}; break;
-    case GRANULE_CHANNEL: k.view = l->channel; break;
+    case GRANULE_TENSOR:
+        k.view = (KernelView){1, 1, k.count};
+        break;
+    case GRANULE_CHANNEL:
+        k.view = l->channel;
+        break;
     case GRANULE_BLOCK:
         k.view = k.prune_view;
         k.block = 16;
@@ -288,8 +287,7 @@ static Kernel kernel_for(const Layer *l, const Format *f, KernelGranule granule)
 }
 
 /* A random way to prune, store and search; what a compiler would never ask for is left out. */
-static void vary(Kernel *k)
-{
+static void vary(Kernel *k) {
     static const int sources[] = {1, 10, 16, 11};
     static const int groups[][2] = {{2, 4}, {1, 4}, {4, 8}, {1, 2}, {2, 3}, {5, 16}};
     static const int64_t blocks[] = {16, 32, 64, 128, 1000, 24, 7};
@@ -298,8 +296,9 @@ static void vary(Kernel *k)
     k->prune = p == 0 ? PRUNE_RATIO : p == 1 ? PRUNE_NM : PRUNE_NONE;
     k->keep = groups[g][0];
     k->group = groups[g][1];
-    k->zeros = (int64_t)(below(5) == 0 ? 0 : below(5) == 0 ? (uint32_t)k->count
-                                                           : below((uint32_t)k->count));
+    k->zeros = (int64_t)(below(5) == 0   ? 0
+                         : below(5) == 0 ? (uint32_t)k->count
+                                         : below((uint32_t)k->count));
     k->scale_type = scale_types[below(5)];
     k->method = below(3) == 0 ? METHOD_MSE : METHOD_MAX;
     if (k->granule == GRANULE_BLOCK) {
@@ -307,14 +306,12 @@ static void vary(Kernel *k)
     }
 }
 
-static bool fits_nbits(const Kernel *k)
-{
+static bool fits_nbits(const Kernel *k) {
     return k->format->integer && k->granule == GRANULE_BLOCK && k->block % 16 == 0 &&
            (k->view.outer == 1 || k->view.inner == 1) && k->scale_type != 17;
 }
 
-static void test_law_everywhere(void **state)
-{
+static void test_law_everywhere(void **state) {
     (void)state;
     cases = 0;
     for (int f = 0; f < format_count; f++) {
@@ -338,8 +335,7 @@ static void test_law_everywhere(void **state)
 }
 
 /* Each named combination at least once, whatever the dice say. */
-static void test_law_grid(void **state)
-{
+static void test_law_grid(void **state) {
     (void)state;
     static const int sources[] = {1, 10, 16, 11};
     cases = 0;
@@ -357,8 +353,7 @@ static void test_law_grid(void **state)
     print_message("%lld runs equal the law\n", (long long)cases);
 }
 
-static void test_pruning_alone(void **state)
-{
+static void test_pruning_alone(void **state) {
     (void)state;
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++) {
         for (int round = 0; round < 8; round++) {
@@ -373,8 +368,7 @@ static void test_pruning_alone(void **state)
 }
 
 /* Whole chunks and tiles of their real sizes. */
-static void test_large(void **state)
-{
+static void test_large(void **state) {
     (void)state;
     static const struct {
         Layer layer;
@@ -414,8 +408,7 @@ typedef struct Stored {
 } Stored;
 
 /* One block of up to 64 floats, by the law. */
-static Stored store_block(const char *name, int scale_type, const float *w, int64_t n)
-{
+static Stored store_block(const char *name, int scale_type, const float *w, int64_t n) {
     Stored s = {0};
     Kernel k = {.source = 1, .count = n, .format = format(name), .granule = GRANULE_BLOCK};
     k.view = (KernelView){1, n, 1};
@@ -426,21 +419,18 @@ static Stored store_block(const char *name, int scale_type, const float *w, int6
     check(&k, w);
     return s;
 }
-static float scale_of(const Stored *s, int type)
-{
+static float scale_of(const Stored *s, int type) {
     uint32_t code = 0;
     memcpy(&code, s->scales, (size_t)source_size(type));
     return k_scale_decode(type, code);
 }
-static float scale_for_max(const char *name, int type, float amax)
-{
+static float scale_for_max(const char *name, int type, float amax) {
     const float w[2] = {amax, -amax / 3};
     const Stored s = store_block(name, type, w, 2);
     return scale_of(&s, type);
 }
 
-static void test_scale_rules(void **state)
-{
+static void test_scale_rules(void **state) {
     (void)state;
     assert_true(scale_for_max("int8", 1, 127.0f) == 1.0f);
     assert_true(scale_for_max("int4", 1, 3.5f) == 0.5f);
@@ -467,8 +457,7 @@ static void test_scale_rules(void **state)
     assert_true(scale_for_max("int4", 10, 0.1f) == k_float16_decode(k_float16_encode(0.1f / 7)));
 }
 
-static void test_two_level(void **state)
-{
+static void test_two_level(void **state) {
     (void)state;
     float w[32] = {0};
     for (int i = 0; i < 16; i++) {
@@ -489,8 +478,7 @@ static void test_two_level(void **state)
     assert_int_equal(s.codes[2] >> 4, 7);
 }
 
-static void test_zero_points(void **state)
-{
+static void test_zero_points(void **state) {
     (void)state;
     const float centred[4] = {-1, 0, 0.5f, 1.55f};
     Stored s = store_block("uint8", 1, centred, 4);
@@ -511,8 +499,7 @@ static void test_zero_points(void **state)
 }
 
 /* Pruned weights decode to exactly 0 and the mask is what magnitudes say. */
-static void test_masks(void **state)
-{
+static void test_masks(void **state) {
     (void)state;
     const float w[8] = {1, -1, 1, 0.5f, -0.25f, 0, 3, -0.5f};
     static const char *const names[] = {"uint8", "int8", "e4m3", "e2m1"};
@@ -532,9 +519,9 @@ static void test_masks(void **state)
             static const int kept[2][8] = {{1, 1, 0, 0, 0, 0, 1, 1}, {1, 1, 1, 0, 0, 0, 1, 0}};
             for (int i = 0; i < 8; i++) {
                 const uint32_t bits = (uint32_t)k.format->bits;
-                const uint32_t code =
-                    (uint32_t)(r.out[OUT_CODES][(uint32_t)i * bits / 8] >> ((uint32_t)i * bits % 8)) &
-                    ((1u << bits) - 1);
+                const uint32_t code = (uint32_t)(r.out[OUT_CODES][(uint32_t)i * bits / 8] >>
+                                                 ((uint32_t)i * bits % 8)) &
+                                      ((1u << bits) - 1);
                 const uint32_t zero = k.format->asymmetric ? r.out[OUT_ZEROS][0] : 0;
                 assert_int_equal(code != zero, kept[ratio][i]);
             }
@@ -545,8 +532,7 @@ static void test_masks(void **state)
 }
 
 /* A better ratio is found where clipping pays, and 1.00 kept where it does not. */
-static void test_search(void **state)
-{
+static void test_search(void **state) {
     (void)state;
     Kernel k = {.source = 1, .count = 128, .format = format("int4"), .granule = GRANULE_BLOCK};
     float w[128];
@@ -579,8 +565,7 @@ static void test_search(void **state)
     result_free(&r);
 }
 
-static void test_error_measure(void **state)
-{
+static void test_error_measure(void **state) {
     (void)state;
     for (int i = 1; i <= 1000; i++) {
         const double x = i / 1000.0, want = pow(x, 2.4) * 0x1p31;
@@ -592,14 +577,12 @@ static void test_error_measure(void **state)
     assert_true(k_error(1e30f, -1e30f, 1) < 1u << 31);
 }
 
-static bool near(double a, double b)
-{
+static bool near(double a, double b) {
     return fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b)) + 1e-300;
 }
 
 /* By the definition, from the weights before and after; sums within rounding. */
-static void test_metrics(void **state)
-{
+static void test_metrics(void **state) {
     (void)state;
     Kernel k = kernel_for(&layers[1], format("int8"), GRANULE_BLOCK);
     k.prune = PRUNE_NM;
@@ -629,8 +612,7 @@ static void test_metrics(void **state)
     free(base);
 }
 
-static void test_nonfinite(void **state)
-{
+static void test_nonfinite(void **state) {
     (void)state;
     static const KernelGranule granules[] = {GRANULE_TENSOR, GRANULE_CHANNEL, GRANULE_BLOCK};
     for (int i = 0; i < 3 * format_count * 2; i++) {
@@ -659,8 +641,7 @@ static void test_nonfinite(void **state)
     }
 }
 
-static void test_empty(void **state)
-{
+static void test_empty(void **state) {
     (void)state;
     const Layer none = {0, 16, 1, {1, 0, 16}};
     for (int granule = 0; granule <= GRANULE_BLOCK; granule++) {
@@ -670,15 +651,14 @@ static void test_empty(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scale_rules),   cmocka_unit_test(test_two_level),
-        cmocka_unit_test(test_zero_points),   cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_search),        cmocka_unit_test(test_error_measure),
-        cmocka_unit_test(test_metrics),       cmocka_unit_test(test_nonfinite),
-        cmocka_unit_test(test_empty),         cmocka_unit_test(test_pruning_alone),
-        cmocka_unit_test(test_law_grid),      cmocka_unit_test(test_law_everywhere),
+        cmocka_unit_test(test_scale_rules), cmocka_unit_test(test_two_level),
+        cmocka_unit_test(test_zero_points), cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_search),      cmocka_unit_test(test_error_measure),
+        cmocka_unit_test(test_metrics),     cmocka_unit_test(test_nonfinite),
+        cmocka_unit_test(test_empty),       cmocka_unit_test(test_pruning_alone),
+        cmocka_unit_test(test_law_grid),    cmocka_unit_test(test_law_everywhere),
         cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
