@@ -113,9 +113,9 @@ static bool check_finite(Session *s, const Compiled *c) {
             Diag *d = diag_error(s, "E1010", NO_SPAN, "a weight that is to be encoded is not finite");
             diag_where(d, "%.*s: tensor \"%.*s\"", STR_ARG(c->model->input->path),
                        STR_ARG(job->name));
-            diag_note(d, "%lld of its %lld values are NaN or infinite, the first at index %lld",
+            diag_note(d, "%lld of its %lld values %s NaN or infinite, the first at index %lld",
                       (long long)m->nonfinite, (long long)job->kernel.count,
-                      (long long)m->first_nonfinite);
+                      m->nonfinite == 1 ? "is" : "are", (long long)m->first_nonfinite);
             diag_help(d, "repair the model, or `skip` the layer");
             ok = false;
         }

@@ -81,6 +81,7 @@ void receipt_json(const Plan *plan, Buf *out) {
     write_sources(recipe, out);
     buf_printf(out, ",\n \"graph\": ");
     json_hash(plan->layers->model->graph_hash, out);
+    buf_printf(out, ",\n \"bytes\": %llu", (unsigned long long)plan->layers->model->input->size);
     write_params(recipe, out);
     buf_printf(out, ",\n \"emit\": \"%s\",\n \"layers\": [",
                recipe->emit ? recipe->emit->schema->name : "qdq");

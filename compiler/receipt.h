@@ -1,7 +1,8 @@
 /* The receipt that every output carries in its metadata_props:
  *   mor.recipe   the recipe's text as it was read
  *   mor.receipt  JSON: morc version, SHA-256 of the recipe, of each imported file and of the input
- *                model's graph, parameter values, and for every layer what was done to it */
+ *                model's graph (its weights excluded), the input's size, parameter values, and for
+ *                every layer what was done to it */
 #ifndef COMPILER_RECEIPT_H
 #define COMPILER_RECEIPT_H
 #include "compiler/plan.h"
