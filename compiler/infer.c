@@ -243,3 +243,10 @@ Inferred infer(Ir *ir, const IrOp *op, size_t result, IrType *out, const char **
     }
     return base == INFER_TYPE ? scales(ir, &g, element, out, why) : base;
 }
+
+bool infer_same_mask(const IrOp *a, const IrOp *b) {
+    return a->info == b->info && ir_int(a, "keep", 0) == ir_int(b, "keep", 0) &&
+           ir_int(a, "group", 0) == ir_int(b, "group", 0) &&
+           ir_int(a, "axis", 0) == ir_int(b, "axis", 0) &&
+           ir_float(a, "fraction", 0) == ir_float(b, "fraction", 0);
+}

@@ -18,6 +18,7 @@ const Format *infer_format(const IrOp *op); /* its `format` attribute; NULL if n
 const IrOp *infer_scale_of(const IrValue *value);
 /* dims of a tensor around `axis`: outer, axis, inner. */
 KernelView infer_view(IrType type, int axis);
+bool infer_same_mask(const IrOp *a, const IrOp *b); /* two mask ops that hide the same */
 int64_t infer_blocks(int64_t extent, int64_t block); /* ceil */
 
 #endif

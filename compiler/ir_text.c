@@ -118,7 +118,9 @@ void ir_print(const Ir *ir, Buf *out) {
         }
     }
     for (size_t i = 0; i < ir->notes.len; i++) {
-        buf_printf(out, "%s# note: %.*s\n", i ? "" : "\n", STR_ARG(ir->notes.at[i]));
+        buf_printf(out, "%snote ", i ? "" : "\n");
+        print_string(ir->notes.at[i], out);
+        buf_char(out, '\n');
     }
 }
 
@@ -468,14 +470,18 @@ static bool parse_header(Reader *r) {
 static bool parse_line(Reader *r) {
     const char *begin = r->at;
     Str word = take_word(r);
-    if (!str_is(word, "group")) {
+    Str text;
+    if (str_is(word, "group")) {
+        TRY(take_string(r, &text));
+        r->group = ir_group(r->ir, text);
+        r->values = map_on(r->ir->arena);
+    } else if (str_is(word, "note")) {
+        TRY(take_string(r, &text));
+        vec_push(r->ir->arena, &r->ir->notes, text);
+    } else {
         r->at = begin;
         return parse_op(r);
     }
-    Str name;
-    TRY(take_string(r, &name));
-    r->group = ir_group(r->ir, name);
-    r->values = map_on(r->ir->arena);
     return at_line_end(r) || fail(r, "expected the end of the line");
 }
 

@@ -7,6 +7,7 @@
  *     group "name"
  *       %0 = weight graph=0 uses=1                      : f32[128, 384]
  *       %1 = scale %0, _ format=int4 granule=channel    : f32[384]
+ *     note "a choice that people want to hear of"
  *
  * An op is [results =] name [operands] [key=value ...] [: types]; `_` is an absent operand, `?` an
  * unknown type. Strings are quoted; bytes outside printable ASCII are written \xNN. */

@@ -3,7 +3,9 @@
  *   2. a value is used in its own group, after the op that makes it, and is of the kind (data or
  *      graph) that the operand wants
  *   3. a group has one weight, first, and every stated type is what infer says
- *   4. with need_types, every data value has a type */
+ *   4. the computing ops are one chain: masks over the weight; then, each at most once, of one format
+ *      and over the last mask, super, scale, zero, encode
+ *   5. with need_types, every data value has a type */
 #include "compiler/verify.h"
 #include "compiler/infer.h"
 #include "compiler/ir_text.h"
@@ -153,6 +155,78 @@ static bool check_results(Ir *ir, const IrGroup *group, const IrOp *op, bool nee
     return true;
 }
 
+/* What a group has computed so far; NULL: not yet. */
+typedef struct Chain {
+    const IrValue *weight, *masked, *super, *scale, *zero, *encode;
+    Str format;
+} Chain;
+
+static const IrValue *arg(const IrOp *op, size_t i) {
+    return i < op->args.len ? op->args.at[i] : NULL;
+}
+
+/* A step over the masked weight that comes once and has the format of the others. */
+static bool step_fits(Chain *c, const IrOp *op, const IrValue **slot) {
+    Str format = ir_text(op, "format");
+    bool fits = *slot == NULL && arg(op, 0) == c->masked &&
+                (c->format.len == 0 || str_eq(c->format, format));
+    c->format = format;
+    *slot = ir_value_of(op);
+    return fits;
+}
+
+static bool scale_fits(Chain *c, const IrOp *op) {
+    bool two_levels = ir_is(op, "type", "e4m3");
+    return step_fits(c, op, &c->scale) && arg(op, 1) == c->super && two_levels == (c->super != NULL);
+}
+
+static bool encode_fits(Chain *c, const IrOp *op) {
+    const Format *format = infer_format(op);
+    return step_fits(c, op, &c->encode) && c->scale && arg(op, 1) == c->scale &&
+           arg(op, 2) == c->zero && arg(op, 3) == c->super &&
+           (format && format->asymmetric) == (c->zero != NULL);
+}
+
+static bool op_fits(Chain *c, const IrOp *op) {
+    const IrOpInfo *info = op->info;
+    const IrValue *first = arg(op, 0);
+    if (info == IR_OP(mask_nm) || info == IR_OP(mask_ratio)) {
+        bool fits = first == c->masked && c->format.len == 0;
+        c->masked = ir_value_of(op);
+        return fits;
+    }
+    if (info == IR_OP(super)) {
+        return step_fits(c, op, &c->super) && !c->scale;
+    }
+    if (info == IR_OP(scale)) {
+        return scale_fits(c, op);
+    }
+    if (info == IR_OP(zero)) {
+        return step_fits(c, op, &c->zero) && c->scale && arg(op, 1) == c->scale && !c->encode;
+    }
+    if (info == IR_OP(encode)) {
+        return encode_fits(c, op);
+    }
+    if (info == IR_OP(layer) || info == IR_OP(drop) || info == IR_OP(kernel)) {
+        return first == c->weight;
+    }
+    if (info == IR_OP(store) || info == IR_OP(rewrite)) {
+        return first != c->weight;
+    }
+    return true;
+}
+
+static bool check_chain(const IrGroup *group, Buf *why) {
+    Chain chain = {.weight = ir_value_of(group->ops.at[0])};
+    chain.masked = chain.weight;
+    for (size_t i = 0; i < group->ops.len; i++) {
+        if (!op_fits(&chain, group->ops.at[i])) {
+            return bad(why, group, group->ops.at[i], "out of the chain of steps", (Str){"", 0});
+        }
+    }
+    return true;
+}
+
 bool verify(Ir *ir, bool need_types, Buf *why) {
     for (size_t i = 0; i < ir->groups.len; i++) {
         const IrGroup *group = ir->groups.at[i];
@@ -169,6 +243,7 @@ bool verify(Ir *ir, bool need_types, Buf *why) {
             TRY(check_args(group, op, &defined, why) && check_attrs(group, op, why));
             TRY(check_results(ir, group, op, need_types, &defined, why));
         }
+        TRY(check_chain(group, why));
     }
     return true;
 }

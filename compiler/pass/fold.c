@@ -8,19 +8,12 @@
 #include "compiler/infer.h"
 #include "compiler/passes.h"
 
-static bool same_mask(const IrOp *a, const IrOp *b) {
-    return a->info == b->info && ir_int(a, "keep", 0) == ir_int(b, "keep", 0) &&
-           ir_int(a, "group", 0) == ir_int(b, "group", 0) &&
-           ir_int(a, "axis", 0) == ir_int(b, "axis", 0) &&
-           ir_float(a, "fraction", 0) == ir_float(b, "fraction", 0);
-}
-
 static bool hides_nothing(const IrOp *op) {
     if (op->info == IR_OP(mask_nm)) {
-        return ir_int(op, "keep", 0) == ir_int(op, "group", 0) || same_mask(op, op->args.at[0]->op);
+        return ir_int(op, "keep", 0) == ir_int(op, "group", 0) || infer_same_mask(op, op->args.at[0]->op);
     }
     return op->info == IR_OP(mask_ratio) &&
-           (ir_float(op, "fraction", 0) == 0 || same_mask(op, op->args.at[0]->op));
+           (ir_float(op, "fraction", 0) == 0 || infer_same_mask(op, op->args.at[0]->op));
 }
 
 static void fold_masks(IrGroup *group) {

@@ -53,10 +53,30 @@ static bool check_weight(Session *s, const IrGroup *group, const IrOp *op) {
     return true;
 }
 
+/* A kernel applies one mask: two that differ cannot both be kept. Equal ones are folded later. */
+static bool check_masks(Session *s, const IrGroup *group) {
+    const IrOp *first = NULL;
+    for (size_t i = 0; i < group->ops.len; i++) {
+        const IrOp *op = group->ops.at[i];
+        bool ratio = op->info == IR_OP(mask_ratio);
+        bool hides = ratio ? ir_float(op, "fraction", 0) > 0
+                           : ir_int(op, "keep", 0) != ir_int(op, "group", 0);
+        if ((!ratio && op->info != IR_OP(mask_nm)) || !hides) {
+            continue;
+        }
+        if (first && !infer_same_mask(first, op)) {
+            return report(s, group, op, "E0505", "two different prunings of one weight");
+        }
+        first = op;
+    }
+    return true;
+}
+
 bool pass_legal(Session *s, Ir *ir) {
     bool ok = true;
     for (size_t i = 0; i < ir->groups.len; i++) {
         const IrGroup *group = ir->groups.at[i];
+        ok &= check_masks(s, group);
         for (size_t k = 0; k < group->ops.len; k++) {
             const IrOp *op = group->ops.at[k];
             if (op->info == IR_OP(scale)) {

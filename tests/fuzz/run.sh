@@ -13,6 +13,7 @@ grown=build/fuzz/corpus/$target
 mkdir -p "$grown" "$stored" build/fuzz/findings
 case $target in
     mor) longest=2048 seeds='recipes stdlib tests/golden'; dictionary=tests/fuzz/mor.dict ;;
+    ir) longest=4096 seeds='tests/golden/pass'; dictionary=tests/fuzz/ir.dict ;;
     onnx) longest=4096 seeds='build/models/seeds build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
 esac
 # Seeds lie in directories of several depths; libFuzzer wants flat ones of small files.
@@ -20,7 +21,7 @@ flat=build/fuzz/seeds/$target
 rm -rf "$flat"
 mkdir -p "$flat"
 # shellcheck disable=SC2086 # a list of directories
-find $seeds -type f \( -name '*.mor' -o -name '*.onnx' \) -size -64k 2>/dev/null |
+find $seeds -type f \( -name '*.mor' -o -name '*.ir' -o -name '*.onnx' \) -size -64k 2>/dev/null |
     while read -r file; do cp "$file" "$flat/$(echo "$file" | tr / _)"; done
 
 export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1"

@@ -22,7 +22,10 @@ static const char example[] =
     "  %9, %8 = kernel %0 out=\"codes scales\" format=e4m3 granule=tensor scale=f32 "
     ": e4m3[64, 3], f32[]\n"
     "\n"
-    "group \"empty\"\n";
+    "group \"empty\"\n"
+    "\n"
+    "note \"one\"\n"
+    "note \"two\"\n";
 
 static Ir *read_ir(Session *s, const char *text) {
     Ir *ir = NULL;

@@ -72,7 +72,7 @@ static void matmulnbits_takes_what_it_can_hold(void **state) {
           "emit ort microsoft", "uint8[6, 2, 16], f32[6, 2]", ".K=64 .N=6 .bits=4 .block_size=32");
     CHECK("ort", ENCODED("int4", "block axis=0 block=48 tail=short", "f32"),
           "power of two", "op=DequantizeLinear");
-    CHECK("ort", ENCODED("int4", "channel axis=1", "f32"), "# note: emit ort: 1 layer written as qdq",
+    CHECK("ort", ENCODED("int4", "channel axis=1", "f32"), "note \"emit ort: 1 layer written as qdq",
           "first a.b: MatMulNBits needs `per block(N)`");
     CHECK("ort", ENCODED("e4m3", "block axis=0 block=32", "f32"), "integers of 2, 4 or 8 bits");
     CHECK("ort", ENCODED("int4", "block axis=0 block=32", "f16"), "in the type of the weight");
