@@ -2,6 +2,7 @@
  * positions are those of the model as it was read, which edits never change. */
 #include "compiler/apply.h"
 #include "compiler/infer.h"
+#include "runtime/model/upgrade.h"
 #include <assert.h>
 
 typedef struct Apply {
@@ -135,11 +136,7 @@ bool apply(Session *s, const Ir *ir, Model *model) {
         edit_ir_version(model, 4); /* before it, every initializer had to be an input as well */
     }
     if (ir->opset > model->opset) {
-        Diag *d = diag_error(s, "E0504", NO_SPAN, "this recipe needs opset %lld, the model has %lld",
-                             (long long)ir->opset, (long long)model->opset);
-        diag_where(d, "%.*s", STR_ARG(model->input->path));
-        diag_note(d, "raising the opset of a model is not in this build");
-        return false;
+        TRY(model_upgrade(s, model, ir->opset));
     }
     Apply a = {.arena = s->arena, .ir = ir, .model = model};
     for (size_t i = 0; i < ir->groups.len; i++) {

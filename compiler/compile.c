@@ -110,7 +110,7 @@ static bool check_finite(Session *s, const Compiled *c) {
         const ScheduleJob *job = &c->schedule.jobs.at[i];
         const KernelMetrics *m = &job->metrics;
         if (m->nonfinite > 0) {
-            Diag *d = diag_error(s, "E1010", NO_SPAN, "a weight that is to be encoded is not finite");
+            Diag *d = diag_error(s, "E1013", NO_SPAN, "a weight that is to be encoded is not finite");
             diag_where(d, "%.*s: tensor \"%.*s\"", STR_ARG(c->model->input->path),
                        STR_ARG(job->name));
             diag_note(d, "%lld of its %lld values %s NaN or infinite, the first at index %lld",

@@ -32,7 +32,7 @@ static const char *reason_against(const EmitGroup *e) {
     for (size_t i = 0; i < e->group->ops.len; i++) {
         const IrOp *op = e->group->ops.at[i];
         if (op->info == IR_OP(layer) && !ir_is(op, "plain", "yes")) {
-            return "the weight is not the right side of a MatMul, or of a Gemm without alpha, beta and transA";
+            return "it stands for x W + b only: no alpha, beta, transA, other operand or local function";
         }
     }
     return NULL;

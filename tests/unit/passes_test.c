@@ -187,7 +187,6 @@ static void no_text_crashes_a_pass(void **state) {
     static const char base[] =
         "mor.ir 1\nopset 17 -> 17\nemit ort\ngroup \"w\"\n"
         "%0 = weight graph=0 uses=1 : f32[64, 6]\n" LAYER "%3 = mask_nm %0 keep=2 group=4 axis=0\n"
-        "%4 = super %3 format=e2m1\n"
         "%1 = scale %3, _ format=uint4 granule=block axis=0 block=32 method=max type=f32\n"
         "%5 = zero %3, %1 format=uint4\n%2 = encode %3, %1, %5 format=uint4\n";
     uint64_t seed = 7;
