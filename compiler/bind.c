@@ -202,7 +202,7 @@ static void bind_tensors(Bind *b)
         vec_push(b->s->arena, &tensor->layers, (int)i);
         const PlanLayer *first = &b->plan->layers_planned.at[tensor->layers.at[0]];
         if (!same_treatment(first, planned)) {
-            report_shared(b, tensor, first, planned);
+            report_shared(b, first, planned);
             b->failed = true;
         }
     }

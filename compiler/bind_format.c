@@ -1,6 +1,7 @@
 /* Steps on layers: what `quantize(weight = F)` and `prune(P)` mean for one weight, whether its
  * shape allows it, and how many bytes the result takes. Problems are gathered by step and reported
  * once, with all their layers. */
+#include <assert.h>
 #include <string.h>
 #include "compiler/bind_parts.h"
 
@@ -9,12 +10,10 @@ typedef enum Problem {
     PROBLEM_BLOCK,      /* E0501: the block does not divide */
     PROBLEM_BLOCK_MAX,  /* E0501: no power of two down to 16 divides */
     PROBLEM_NM,         /* E0505: the N:M group does not divide */
-    PROBLEM_SCALE,      /* E0506: this scale format for weights of this type */
-    PROBLEM_GRANULE,    /* E0506: a granularity that weights do not have */
-    PROBLEM_ELEMENT     /* E0001: an element that no kernel encodes */
+    PROBLEM_SCALE       /* E0506: scales of another float type than the weights */
 } Problem;
 
-enum { PROBLEMS = PROBLEM_ELEMENT + 1, SMALLEST_BLOCK = 16 };
+enum { PROBLEMS = PROBLEM_SCALE + 1, SMALLEST_BLOCK = 16 };
 
 /* ---- formats */
 
@@ -30,25 +29,25 @@ static int64_t largest_block(int64_t max, int64_t width)
     return block >= SMALLEST_BLOCK ? block : 0;
 }
 
+/* Floats must be the weights' own type; e4m3 and e8m0 stand over blocks, as resolve has checked. */
 static Problem resolve_scale(const FormatValue *f, const Layer *layer, PlanFormat *out)
 {
-    if (!f->scale) {
-        return PROBLEM_NONE;
-    }
     static const struct {
         const char *name;
         int type;
     } floats[] = {{"f32", 1}, {"f16", 10}, {"bf16", 16}};
-    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) {
+    int own = layer->weight->type == 11 ? 1 : layer->weight->type;
+    for (size_t i = 0; f->scale && i < sizeof floats / sizeof *floats; i++) {
         if (str_is(f->scale->element, floats[i].name)) {
-            int own = layer->weight->type == 11 ? 1 : layer->weight->type;
             return floats[i].type == own ? PROBLEM_NONE : PROBLEM_SCALE;
         }
     }
-    out->scale = format_find(f->scale->element.data, f->scale->element.len);
-    out->super = str_is(f->scale->element, "e4m3");
-    bool known = out->scale && (out->super || str_is(f->scale->element, "e8m0"));
-    return known && out->granule == GRANULE_BLOCK ? PROBLEM_NONE : PROBLEM_SCALE;
+    if (f->scale) {
+        out->scale = format_find(f->scale->element.data, f->scale->element.len);
+        out->super = str_is(f->scale->element, "e4m3");
+        assert(out->scale && out->granule == GRANULE_BLOCK);
+    }
+    return PROBLEM_NONE;
 }
 
 static Problem resolve_block(const FormatValue *f, const Layer *layer, PlanFormat *out)
@@ -56,9 +55,6 @@ static Problem resolve_block(const FormatValue *f, const Layer *layer, PlanForma
     out->granule = GRANULE_BLOCK;
     out->axis = layer->reduce_axis;
     out->tail_short = f->tail_short;
-    if (f->block_rows) {
-        return PROBLEM_GRANULE;
-    }
     if (f->block_max) {
         out->block = largest_block(f->block_max, layer->width);
         return out->block ? PROBLEM_NONE : PROBLEM_BLOCK_MAX;
@@ -68,33 +64,19 @@ static Problem resolve_block(const FormatValue *f, const Layer *layer, PlanForma
     return divides || f->tail_short ? PROBLEM_NONE : PROBLEM_BLOCK;
 }
 
+/* Resolve has refused what no weight can have: per token, dynamic, two-dimensional blocks, elements
+ * that only hold scales. */
 static Problem resolve_format(const FormatValue *f, const Layer *layer, PlanFormat *out)
 {
     *out = (PlanFormat){.written = f};
     out->element = format_find(f->element.data, f->element.len);
-    if (!out->element || str_is(f->element, "e8m0")) {
-        return PROBLEM_ELEMENT;
-    }
+    assert(out->element && f->per != PER_TOKEN && !f->dynamic && !f->block_rows);
     Problem problem = PROBLEM_NONE;
-    switch (f->per) {
-    case PER_CHANNEL:
+    if (f->per == PER_CHANNEL) {
         out->granule = GRANULE_CHANNEL;
         out->axis = layer->channel_axis;
-        break;
-    case PER_BLOCK:
+    } else if (f->per == PER_BLOCK) {
         problem = resolve_block(f, layer, out);
-        break;
-    case PER_DEFAULT: /* a format with blocks of its own says so by its size */
-        problem = f->block ? resolve_block(f, layer, out) : PROBLEM_NONE;
-        break;
-    case PER_TOKEN:
-        problem = PROBLEM_GRANULE;
-        break;
-    case PER_TENSOR:
-        break;
-    }
-    if (f->dynamic) {
-        problem = PROBLEM_GRANULE;
     }
     return problem ? problem : resolve_scale(f, layer, out);
 }
@@ -339,44 +321,27 @@ static void say_nm(const Trouble *t, const PlanLayer *planned)
               planned->fraction);
 }
 
-static void say_format(const Trouble *t, Problem problem)
+static void say_scale(const Trouble *t)
 {
     Session *s = t->b->s;
-    const FormatValue *f = t->format;
     Buf text = buf_on(s->arena);
-    format_print(f, &text);
-    if (problem == PROBLEM_ELEMENT) {
-        diag_error(s, "E0001", format_span(t), "weights in `%.*s` are not in this build of morc",
-                   STR_ARG(f->element));
-    } else if (problem == PROBLEM_GRANULE) {
-        Diag *d = diag_error(s, "E0506", format_span(t), "weights cannot be stored as `%.*s`",
-                             STR_ARG(buf_view(&text)));
-        diag_note(d,
-                  "a weight has no tokens, is known before the run, and has blocks along one axis");
-        diag_help(d, "per tensor, per channel or per block(N)");
-    } else {
-        Diag *d = diag_error(s, "E0506", format_span(t), "`%.*s` does not fit weights of type %s",
-                             STR_ARG(buf_view(&text)), type_name(t->first->weight->type));
-        diag_note(
-            d, "scales are stored in the type of the weights (float32 for float64); a block may\n"
-               "have e4m3 scales, as nvfp4 does, or e8m0 scales, as mxfp4 and mxfp8 do");
-        diag_help(d, "leave out `scale %.*s`", STR_ARG(f->scale ? f->scale->element : STR("...")));
-    }
+    format_print(t->format, &text);
+    Diag *d = diag_error(s, "E0506", format_span(t), "`%.*s` does not fit weights of type %s",
+                         STR_ARG(buf_view(&text)), type_name(t->first->weight->type));
+    diag_label(d, "%.*s", STR_ARG(plural(s->arena, t->layers.count, "layer")));
+    diag_note(d, "scales are stored in the type of the weights (float32 for float64)");
+    diag_help(d, "leave out `scale %.*s`", STR_ARG(t->format->scale->element));
 }
 
 static void say(const Trouble *t, Problem problem, const PlanLayer *planned)
 {
     t->b->failed = true;
-    switch (problem) {
-    case PROBLEM_BLOCK:
-    case PROBLEM_BLOCK_MAX:
-        say_block(t, problem == PROBLEM_BLOCK_MAX);
-        break;
-    case PROBLEM_NM:
+    if (problem == PROBLEM_NM) {
         say_nm(t, planned);
-        break;
-    default:
-        say_format(t, problem);
+    } else if (problem == PROBLEM_SCALE) {
+        say_scale(t);
+    } else {
+        say_block(t, problem == PROBLEM_BLOCK_MAX);
     }
 }
 

@@ -32,7 +32,7 @@ typedef struct Bind {
 /* ---- bind_format.c: what each step does to each layer */
 
 /* Fills prune and format fields of every planned layer, and its bits and stored bytes.
- * E0405, E0501, E0505, E0506, E0507, grouped by step. */
+ * E0405, E0501, E0505, E0506, grouped by step. */
 void bind_steps(Bind *b);
 /* Bytes that codes, scales and zero points take; the float weight's own when not quantized. */
 uint64_t stored_bytes(const PlanLayer *planned);
@@ -50,7 +50,7 @@ void report_override(Bind *b, size_t rule);
 void report_weightless(Bind *b, const BindRule *rule);
 void report_encoded(Bind *b, const BindRule *rule, const Step *step, const LayerSet *of,
                     const LayerSet *encoded);
-void report_shared(Bind *b, const PlanTensor *tensor, const PlanLayer *a, const PlanLayer *z);
+void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z);
 void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *layer, size_t others);
 /* The selector as one expression, fit to stand after `on` and, in (), beside an operator. */
 Str selector_text(Session *s, const Selector *selector);

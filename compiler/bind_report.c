@@ -224,11 +224,11 @@ static const PlanOwner *acting(const PlanLayer *planned)
     return planned->owner[1].rule ? &planned->owner[1] : &planned->owner[0];
 }
 
-void report_shared(Bind *b, const PlanTensor *tensor, const PlanLayer *a, const PlanLayer *z)
+void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z)
 {
     Arena *arena = b->s->arena;
     const Rule *first = acting(a)->rule, *second = acting(z)->rule;
-    Str name = str_safe(arena, tensor->tensor->name);
+    Str name = weight_name(arena, a->layer);
     bool one = first == second && a->owner[0].rule == z->owner[0].rule;
     Diag *d = one ? diag_error(b->s, "E0408", second->selector_span,
                                "two layers share the weight %.*s and need it in different forms",
@@ -261,7 +261,7 @@ void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *lay
                          STR_ARG(str_safe(arena, layer->layer->path)),
                          others == 1 ? "a node" : "nodes", others == 1 ? "shares" : "share");
     diag_line(d, "%.*s is read by %.*s that this recipe does not prune",
-              STR_ARG(str_safe(arena, tensor->tensor->name)),
+              STR_ARG(weight_name(arena, layer->layer)),
               STR_ARG(plural(arena, others, "other node")));
     for (size_t i = 0; i < b->layers->all.len; i++) {
         const Layer *other = &b->layers->all.at[i];

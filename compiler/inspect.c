@@ -34,21 +34,46 @@ typedef struct Widths {
 
 static int wider(int width, Str text)
 {
-    int len = (int)(text.len > 200 ? 200 : text.len);
-    return len > width ? len : width;
+    size_t wide = utf8_width(text);
+    return wide > (size_t)width ? (int)(wide > 200 ? 200 : wide) : width;
+}
+
+/* Left-aligned, by characters. */
+static void cell(Buf *out, Str text, int width)
+{
+    size_t wide = utf8_width(text);
+    buf_str(out, text);
+    buf_repeat(out, ' ', (wide < (size_t)width ? (size_t)width - wide : 0) + 2);
 }
 
 static void print_layer(const Layer *layer, const Widths *w, Buf *out)
 {
     Arena *arena = out->arena;
-    Str path = str_safe(arena, layer->path), op = str_safe(arena, layer->node->op);
     Str k = dash(arena, layer->k), n = dash(arena, layer->n);
     Str weights = layer->params ? str_si(arena, (double)layer->params) : STR("-");
-    buf_printf(out, "%-*.*s  %-*.*s  %-9s  %6.*s  %6.*s  %8.*s  %-8s  %-11s  %-*.*s  %.*s\n",
-               w->path, STR_ARG(path), w->op, STR_ARG(op), role_name(layer->roles), STR_ARG(k),
+    cell(out, str_safe(arena, layer->path), w->path);
+    cell(out, str_safe(arena, layer->node->op), w->op);
+    buf_printf(out, "%-9s  %6.*s  %6.*s  %8.*s  %-8s  %-11s  ", role_name(layer->roles), STR_ARG(k),
                STR_ARG(n), STR_ARG(weights), layer->weight ? type_name(layer->weight->type) : "-",
-               path_from_name(layer->path_from), w->name,
-               STR_ARG(str_safe(arena, str_from(layer->node->proto->name))), STR_ARG(layer->state));
+               path_from_name(layer->path_from));
+    cell(out, str_safe(arena, str_from(layer->node->proto->name)), w->name);
+    buf_printf(out, "%.*s\n", STR_ARG(layer->state));
+}
+
+static void print_summary(const Layers *layers, size_t shown, double weights, bool all, Buf *out)
+{
+    Arena *arena = out->arena;
+    buf_printf(out, "%.*s, %.*s weights", STR_ARG(plural(arena, shown, "layer")),
+               STR_ARG(str_si(arena, weights)));
+    if (!all && shown < layers->all.len) {
+        buf_printf(out, "; not shown: %.*s without a weight or a role (morc inspect MODEL all)",
+                   STR_ARG(plural(arena, layers->all.len - shown, "node")));
+    }
+    if (layers->block_count) {
+        buf_printf(out, "; %d blocks (%.*s)", layers->block_count,
+                   STR_ARG(str_safe(arena, layers->block_rule)));
+    }
+    buf_char(out, '\n');
 }
 
 void layers_print(const Layers *layers, const LayerSet *only, Buf *out)
@@ -61,7 +86,7 @@ void layers_print(const Layers *layers, const LayerSet *only, Buf *out)
         const Layer *layer = &layers->all.at[i];
         if (wanted(layers, only, i)) {
             w.path = wider(w.path, str_safe(arena, layer->path));
-            w.op = wider(w.op, layer->node->op);
+            w.op = wider(w.op, str_safe(arena, layer->node->op));
             w.name = wider(w.name, str_safe(arena, str_from(layer->node->proto->name)));
             weights += (double)layer->params;
             shown++;
@@ -77,17 +102,7 @@ void layers_print(const Layers *layers, const LayerSet *only, Buf *out)
             print_layer(&layers->all.at[i], &w, out);
         }
     }
-    buf_printf(out, "%.*s, %.*s weights", STR_ARG(plural(arena, shown, "layer")),
-               STR_ARG(str_si(arena, weights)));
-    if (!only) {
-        buf_printf(out, "; %zu nodes without a weight or a role not shown (morc inspect MODEL all)",
-                   layers->all.len - shown);
-    }
-    if (layers->block_count) {
-        buf_printf(out, "; %d blocks (%.*s)", layers->block_count,
-                   STR_ARG(str_safe(arena, layers->block_rule)));
-    }
-    buf_char(out, '\n');
+    print_summary(layers, shown, weights, only != NULL, out);
 }
 
 /* ---- explain */

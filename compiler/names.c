@@ -25,6 +25,11 @@ Str model_file_name(const Model *model)
     return str_safe(model->session->arena, str_slice(path, begin, path.len));
 }
 
+Str weight_name(Arena *arena, const Layer *layer)
+{
+    return str_safe(arena, layer->weight_at->inputs[layer->weight_slot]->name);
+}
+
 Str plural(Arena *arena, size_t n, const char *noun)
 {
     return str_format(arena, "%.*s %s%s", STR_ARG(str_grouped(arena, n)), noun, n == 1 ? "" : "s");

@@ -53,9 +53,8 @@ void plan_format_print(const PlanLayer *planned, Buf *out)
 /* ---- for people */
 
 
-static Str selector_line(Arena *arena, const Rule *rule)
+static Str one_line(Arena *arena, Str text)
 {
-    Str text = span_text(rule->selector_span);
     Buf out = buf_on(arena);
     for (size_t i = 0; i < text.len; i++) {
         bool space = text.data[i] == ' ' || text.data[i] == '\n' || text.data[i] == '\r';
@@ -77,18 +76,11 @@ static Str rule_place(Arena *arena, const Rule *rule)
                : str_safe(arena, rule->span.source->name);
 }
 
-static void put_steps(const Rule *rule, Buf *out)
+static void put_steps(Arena *arena, const Rule *rule, Buf *out)
 {
     for (size_t i = 0; i < rule->steps.len; i++) {
-        const Step *step = rule->steps.at[i];
-        buf_printf(out, "%s%s", i ? ", " : "", step->schema->name);
-        for (size_t a = 0; a < step->args.len; a++) {
-            const BoundArg *arg = &step->args.at[a];
-            if (arg->given && arg->value && arg->value->type != VALUE_POISON) {
-                buf_printf(out, " %s ", arg->param->name);
-                value_print(arg->value, out);
-            }
-        }
+        Str text = one_line(arena, span_text(rule->steps.at[i]->span));
+        buf_printf(out, "%s%.*s", i ? "; " : "", STR_ARG(text));
     }
 }
 
@@ -158,14 +150,14 @@ static void print_rule(Arena *arena, const Plan *plan, size_t index, Buf *out)
 {
     const Rule *rule = plan->rules.at[index];
     size_t matched = plan->matched.at[index].count;
-    Str place = rule_place(arena, rule), on = selector_line(arena, rule);
+    Str place = rule_place(arena, rule), on = one_line(arena, span_text(rule->selector_span));
     if (matched == 0) {
         buf_printf(out, "  %-10.*s %.*s   matches nothing in this model\n", STR_ARG(place),
                    STR_ARG(on));
         return;
     }
     Buf steps = buf_on(arena);
-    put_steps(rule, &steps);
+    put_steps(arena, rule, &steps);
     buf_printf(out, "  %-10.*s %-36.*s %10.*s  %.*s", STR_ARG(place), STR_ARG(on),
                STR_ARG(plural(arena, matched, "layer")), STR_ARG(buf_view(&steps)));
     const Rule *before = overridden(plan, rule);
@@ -309,7 +301,8 @@ void plan_dump(const Plan *plan, Buf *out)
     }
     for (size_t i = 0; i < plan->tensors.len; i++) {
         const Tensor *t = plan->tensors.at[i].tensor;
-        buf_printf(out, "tensor %zu %.*s %s", i, STR_ARG(str_safe(out->arena, t->name)),
+        const Layer *layer = plan->layers_planned.at[plan->tensors.at[i].layers.at[0]].layer;
+        buf_printf(out, "tensor %zu %.*s %s", i, STR_ARG(weight_name(out->arena, layer)),
                    type_name(t->type));
         for (int d = 0; d < t->rank; d++) {
             buf_printf(out, "%s%lld", d ? "x" : " ", (long long)t->dims[d]);

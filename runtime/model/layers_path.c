@@ -131,10 +131,8 @@ static bool from_name(Arena *arena, const Node *node, Str *path)
 
 static bool from_weight(const Layer *layer, Str *path)
 {
-    if (!layer->weight) {
-        return false;
-    }
-    Str name = layer->weight->name;
+    const ValueInfo *value = layer->weight ? node_in(layer->weight_at, layer->weight_slot) : NULL;
+    Str name = value ? value->name : (Str){0}; /* a Constant's tensor has no name of its own */
     *path = str_ends(name, STR(".weight")) ? str_slice(name, 0, name.len - 7) : name;
     return path->len > 0;
 }

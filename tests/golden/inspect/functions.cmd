@@ -1,0 +1,1 @@
+# run: morc inspect $MODELS/tiny/function_called_twice.onnx

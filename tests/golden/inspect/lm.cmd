@@ -1,0 +1,1 @@
+# run: morc inspect ../../models/pylm-1m/model.onnx

@@ -1,0 +1,1 @@
+# run: morc inspect $MODELS/tiny/strange_names.onnx

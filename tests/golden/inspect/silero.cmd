@@ -1,0 +1,1 @@
+# run: morc inspect $MODELS/silero/silero_vad.onnx

@@ -1,0 +1,1 @@
+# run: morc inspect $MODELS/tiny/if_branches.onnx
