@@ -111,6 +111,8 @@ static void apply_replace(Apply *a, const IrOp *op) {
     proto->name = node->proto->name;
     proto->output = node->proto->output;
     proto->n_output = node->proto->n_output;
+    proto->metadata_props = node->proto->metadata_props; /* the layer keeps its path */
+    proto->n_metadata_props = node->proto->n_metadata_props;
     edit_replace_node(node, proto);
 }
 

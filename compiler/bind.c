@@ -7,8 +7,7 @@
 
 static const Phase phases[PHASES] = {PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE};
 
-static int *filled(Bind *b, int value)
-{
+static int *filled(Bind *b, int value) {
     int *array = arena_many(b->s->arena, int, b->layers->all.len + 1);
     for (size_t i = 0; i < b->layers->all.len; i++) {
         array[i] = value;
@@ -18,8 +17,7 @@ static int *filled(Bind *b, int value)
 
 /* ---- rules */
 
-static void read_steps(BindRule *r)
-{
+static void read_steps(BindRule *r) {
     for (size_t i = 0; i < r->rule->steps.len; i++) {
         Phase phase = r->rule->steps.at[i]->schema->phase;
         if (phase == PHASE_SKIP) {
@@ -32,8 +30,7 @@ static void read_steps(BindRule *r)
     }
 }
 
-static void bind_rule(Bind *b, const Rule *rule, int stage, int index)
-{
+static void bind_rule(Bind *b, const Rule *rule, int stage, int index) {
     BindRule r = {.rule = rule, .stage = stage, .index = index};
     read_steps(&r);
     r.poisoned = !select_rule(b->s, b->layers, rule, &r.selected);
@@ -62,8 +59,7 @@ typedef struct Overlap {
 
 typedef Vec(Overlap) OverlapList;
 
-static void note_overlap(Bind *b, OverlapList *all, int first, int second, int phase, int layer)
-{
+static void note_overlap(Bind *b, OverlapList *all, int first, int second, int phase, int layer) {
     Overlap *found = NULL;
     for (size_t i = 0; i < all->len && !found; i++) {
         bool same = all->at[i].first == first && all->at[i].second == second;
@@ -79,8 +75,7 @@ static void note_overlap(Bind *b, OverlapList *all, int first, int second, int p
 }
 
 /* Does a layer of the rule have an owner already, in a phase that the rule mentions? */
-static bool takes_over(const Bind *b, const BindRule *r)
-{
+static bool takes_over(const Bind *b, const BindRule *r) {
     for (size_t i = 0; i < b->layers->all.len; i++) {
         for (int p = 0; r->acted.has[i] && p < PHASES; p++) {
             if ((r->phases >> p & 1) && b->owner[p][i] >= 0) {
@@ -91,8 +86,7 @@ static bool takes_over(const Bind *b, const BindRule *r)
     return false;
 }
 
-static void own(Bind *b, int index, OverlapList *overlaps)
-{
+static void own(Bind *b, int index, OverlapList *overlaps) {
     const BindRule *r = &b->rules.at[index];
     if (r->rule->override && r->acted.count && !takes_over(b, r)) {
         report_override(b, (size_t)index);
@@ -115,8 +109,7 @@ static void own(Bind *b, int index, OverlapList *overlaps)
     }
 }
 
-static void bind_owners(Bind *b)
-{
+static void bind_owners(Bind *b) {
     OverlapList overlaps = {0};
     for (size_t r = 0; r < b->rules.len; r++) {
         own(b, (int)r, &overlaps);
@@ -128,8 +121,7 @@ static void bind_owners(Bind *b)
     }
 }
 
-static void plan_layers(Bind *b)
-{
+static void plan_layers(Bind *b) {
     for (size_t i = 0; i < b->layers->all.len; i++) {
         PlanLayer planned = {.layer = &b->layers->all.at[i], .tensor = -1};
         bool any = false, skip = true;
@@ -158,13 +150,11 @@ static void plan_layers(Bind *b)
 
 /* ---- shared weights */
 
-static ValueInfo *weight_value(const Layer *layer)
-{
+static ValueInfo *weight_value(const Layer *layer) {
     return layer->weight_at->inputs[layer->weight_slot];
 }
 
-static PlanTensor *tensor_of(Bind *b, Map *known, PlanLayer *planned)
-{
+static PlanTensor *tensor_of(Bind *b, Map *known, PlanLayer *planned) {
     const Tensor *tensor = planned->layer->weight;
     Str key = {(const char *)&tensor, sizeof tensor};
     MapEntry *entry = map_find(known, key);
@@ -176,8 +166,7 @@ static PlanTensor *tensor_of(Bind *b, Map *known, PlanLayer *planned)
     return &b->plan->tensors.at[planned->tensor];
 }
 
-static bool same_treatment(const PlanLayer *a, const PlanLayer *z)
-{
+static bool same_treatment(const PlanLayer *a, const PlanLayer *z) {
     const PlanFormat *f = &a->format, *g = &z->format;
     bool prune = a->prune == z->prune && a->keep == z->keep && a->group == z->group &&
                  !(a->fraction < z->fraction || a->fraction > z->fraction) &&
@@ -190,8 +179,7 @@ static bool same_treatment(const PlanLayer *a, const PlanLayer *z)
 }
 
 /* One entry for each tensor that something is done to; E0408 where its readers disagree. */
-static void bind_tensors(Bind *b)
-{
+static void bind_tensors(Bind *b) {
     Map known = map_on(b->s->arena);
     for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
         PlanLayer *planned = &b->plan->layers_planned.at[i];
@@ -220,8 +208,7 @@ static void bind_tensors(Bind *b)
 
 /* ---- totals */
 
-static uint64_t input_size(const Model *model)
-{
+static uint64_t input_size(const Model *model) {
     uint64_t size = model->input->size;
     for (size_t i = 0; i < model->data_files.len; i++) {
         size += model->data_files.at[i]->size;
@@ -229,8 +216,7 @@ static uint64_t input_size(const Model *model)
     return size;
 }
 
-static void add_up(Bind *b)
-{
+static void add_up(Bind *b) {
     Plan *plan = b->plan;
     double stored = 0, weights = 0;
     for (size_t i = 0; i < plan->tensors.len; i++) {
@@ -249,8 +235,7 @@ static void add_up(Bind *b)
     plan->size -= plan->size_before < plan->size ? plan->size_before : plan->size;
 }
 
-static void publish_rules(Bind *b)
-{
+static void publish_rules(Bind *b) {
     for (size_t i = 0; i < b->rules.len; i++) {
         const BindRule *r = &b->rules.at[i];
         vec_push(b->s->arena, &b->plan->rules, r->rule);
@@ -260,8 +245,7 @@ static void publish_rules(Bind *b)
     }
 }
 
-bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out)
-{
+bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
     Bind b = {.s = s, .recipe = recipe, .layers = layers};
     b.plan = *out = arena_new(s->arena, Plan);
     b.plan->recipe = recipe;

@@ -18,8 +18,7 @@ typedef struct Checker {
 
 /* ---- classification */
 
-static bool named(const Expr *e, const char *const *names)
-{
+static bool named(const Expr *e, const char *const *names) {
     for (; *names; names++) {
         if (str_is(e->name, *names)) {
             return true;
@@ -28,8 +27,7 @@ static bool named(const Expr *e, const char *const *names)
     return false;
 }
 
-static bool any_expr(const Expr *e, bool (*test)(const Expr *))
-{
+static bool any_expr(const Expr *e, bool (*test)(const Expr *)) {
     return e && (test(e) || any_expr(e->a, test) || any_expr(e->b, test) || any_expr(e->c, test));
 }
 
@@ -38,20 +36,17 @@ static const char *const measured_names[] = {"cosine",    "sqnr",     "mse", "kl
 static const char *const layer_metrics[] = {"cosine",    "sqnr",     "mse", "bits",
                                             "max_error", "sparsity", NULL};
 
-static bool is_measured(const Expr *e)
-{
+static bool is_measured(const Expr *e) {
     return (e->kind == EXPR_ATTR || e->kind == EXPR_METRIC) && named(e, measured_names);
 }
 
-static bool is_of_layer(const Expr *e)
-{
+static bool is_of_layer(const Expr *e) {
     return e->kind == EXPR_ATTR;
 }
 
 /* ---- metrics */
 
-static double result_of(const LayerResult *r, Str name)
-{
+static double result_of(const LayerResult *r, Str name) {
     return str_is(name, "cosine")      ? r->cosine
            : str_is(name, "sqnr")      ? r->sqnr
            : str_is(name, "mse")       ? r->mse
@@ -59,8 +54,7 @@ static double result_of(const LayerResult *r, Str name)
                                        : r->sparsity;
 }
 
-static bool layer_metric(Checker *c, Str name, const Layer *layer, double *out)
-{
+static bool layer_metric(Checker *c, Str name, const Layer *layer, double *out) {
     const PlanLayer *planned = plan_layer(c->plan, layer);
     if (!planned) {
         return false;
@@ -76,8 +70,7 @@ static bool layer_metric(Checker *c, Str name, const Layer *layer, double *out)
 }
 
 /* Stored bits per weight over a set; each tensor once, layers that no rule touches as they are. */
-static double bits_of(const Checker *c, const LayerSet *set)
-{
+static double bits_of(const Checker *c, const LayerSet *set) {
     const Layers *layers = c->plan->layers;
     Map seen = map_on(c->s->arena);
     double bits = 0, weights = 0;
@@ -95,8 +88,7 @@ static double bits_of(const Checker *c, const LayerSet *set)
 }
 
 /* Share of zeros over a set, as measured; a layer that was not touched counts as dense. */
-static double sparsity_of(const Checker *c, const LayerSet *set)
-{
+static double sparsity_of(const Checker *c, const LayerSet *set) {
     double zeros = 0, weights = 0;
     for (size_t i = 0; i < c->plan->layers->all.len; i++) {
         const Layer *layer = &c->plan->layers->all.at[i];
@@ -112,8 +104,7 @@ static double sparsity_of(const Checker *c, const LayerSet *set)
     return weights > 0 ? zeros / weights : 0;
 }
 
-static bool whole_metric(Checker *c, const Expr *e, double *out)
-{
+static bool whole_metric(Checker *c, const Expr *e, double *out) {
     LayerSet set = {0};
     if (e->selector) {
         if (!select_layers(c->s, c->plan->layers, e->selector, &set)) {
@@ -138,8 +129,7 @@ static bool whole_metric(Checker *c, const Expr *e, double *out)
     return true;
 }
 
-static bool metric(void *user, const Expr *e, const Layer *layer, double *out)
-{
+static bool metric(void *user, const Expr *e, const Layer *layer, double *out) {
     Checker *c = user;
     bool of_layer = e->kind == EXPR_ATTR && layer && named(e, layer_metrics);
     bool known = of_layer ? layer_metric(c, e->name, layer, out)
@@ -150,8 +140,7 @@ static bool metric(void *user, const Expr *e, const Layer *layer, double *out)
 
 /* ---- E0901 */
 
-static void put_number(Buf *out, double x)
-{
+static void put_number(Buf *out, double x) {
     if (x == floor(x) && fabs(x) < 1e15) {
         buf_printf(out, "%.0f", x);
     } else {
@@ -160,8 +149,7 @@ static void put_number(Buf *out, double x)
 }
 
 /* Sizes in MiB, everything else as a plain number. */
-static void put_value(Checker *c, const Expr *e, const Value *v, Buf *out)
-{
+static void put_value(Checker *c, const Expr *e, const Value *v, Buf *out) {
     double x = v->type == VALUE_INT ? (double)v->integer : v->number;
     if (str_is(e->name, "size") && x >= 0) {
         buf_str(out, str_bytes(c->s->arena, (uint64_t)x));
@@ -170,14 +158,12 @@ static void put_value(Checker *c, const Expr *e, const Value *v, Buf *out)
     }
 }
 
-static bool is_metric(const Expr *e)
-{
+static bool is_metric(const Expr *e) {
     return e->kind == EXPR_ATTR || e->kind == EXPR_METRIC;
 }
 
 /* "cosine is 0.9631, expected >= 0.99" for a plain comparison, else the text as written. */
-static Str failed_text(Checker *c, const Layer *layer)
-{
+static Str failed_text(Checker *c, const Layer *layer) {
     const Expr *e = c->expect->condition;
     Buf text = buf_on(c->s->arena);
     Value is = {0}, wanted = {0};
@@ -202,8 +188,7 @@ typedef struct Ranked {
     double key, error;
 } Ranked;
 
-static int ranked_cmp(const void *a, const void *b)
-{
+static int ranked_cmp(const void *a, const void *b) {
     const Ranked *x = a, *y = b;
     if (x->key < y->key || x->key > y->key) {
         return x->key < y->key ? -1 : 1;
@@ -212,8 +197,7 @@ static int ranked_cmp(const void *a, const void *b)
 }
 
 /* The three layers with the lowest cosine, and how much of all squared error is theirs. */
-static void worst_layers(Checker *c, Diag *d)
-{
+static void worst_layers(Checker *c, Diag *d) {
     Vec(Ranked) all = {0};
     double error = 0;
     size_t widest = 12;
@@ -248,8 +232,7 @@ static void worst_layers(Checker *c, Diag *d)
     diag_line(d, "%.*s", STR_ARG(buf_view(&table)));
 }
 
-static bool fail(Checker *c, const Layer *worst, size_t failed, size_t total)
-{
+static bool fail(Checker *c, const Layer *worst, size_t failed, size_t total) {
     Diag *d = diag_error(c->s, "E0901", c->expect->span, "expectation failed: %.*s",
                          STR_ARG(failed_text(c, worst)));
     if (worst) {
@@ -272,8 +255,7 @@ static bool fail(Checker *c, const Layer *worst, size_t failed, size_t total)
 
 /* ---- checking */
 
-static bool holds(Checker *c, const Layer *layer, bool *yes)
-{
+static bool holds(Checker *c, const Layer *layer, bool *yes) {
     Value value = {0};
     bool known = expr_layer_value(c->s, c->plan->layers, c->expect->condition, layer, metric, c,
                                   &value);
@@ -281,8 +263,7 @@ static bool holds(Checker *c, const Layer *layer, bool *yes)
     return known;
 }
 
-static bool check_layers(Checker *c)
-{
+static bool check_layers(Checker *c) {
     const Layer *worst = NULL;
     size_t failed = 0, total = 0;
     double lowest = 0;
@@ -307,8 +288,7 @@ static bool check_layers(Checker *c)
     return failed == 0 || fail(c, worst, failed, total);
 }
 
-static bool check(Checker *c)
-{
+static bool check(Checker *c) {
     if (c->of && any_expr(c->expect->condition, is_of_layer)) {
         return check_layers(c);
     }
@@ -319,19 +299,16 @@ static bool check(Checker *c)
     return yes || fail(c, NULL, 0, 0);
 }
 
-static const LayerSet *rule_set(const Plan *plan, const Expect *expect)
-{
+static const LayerSet *rule_set(const Plan *plan, const Expect *expect) {
     bool rule = expect->rule >= 0 && expect->stage == 0 && (size_t)expect->rule < plan->matched.len;
     return rule ? &plan->matched.at[expect->rule] : NULL;
 }
 
-static bool waits(const Expect *expect)
-{
+static bool waits(const Expect *expect) {
     return any_expr(expect->condition, is_measured);
 }
 
-void bind_expects(Bind *b)
-{
+void bind_expects(Bind *b) {
     bool sizes = !b->failed;
     for (size_t i = 0; i < b->recipe->expects.len; i++) {
         const Expect *expect = &b->recipe->expects.at[i];
@@ -345,8 +322,7 @@ void bind_expects(Bind *b)
     }
 }
 
-bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results)
-{
+bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results) {
     bool met = true;
     for (size_t i = 0; i < plan->recipe->expects.len; i++) {
         const Expect *expect = &plan->recipe->expects.at[i];
@@ -359,8 +335,7 @@ bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results
     return met;
 }
 
-void layer_result_finish(LayerResult *r)
-{
+void layer_result_finish(LayerResult *r) {
     const KernelMetrics *m = &r->metrics;
     double norm = sqrt(m->ww) * sqrt(m->qq), n = m->count > 0 ? (double)m->count : 1.0;
     bool exact = m->ee <= 0.0;

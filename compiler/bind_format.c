@@ -17,8 +17,7 @@ enum { PROBLEMS = PROBLEM_SCALE + 1, SMALLEST_BLOCK = 16 };
 
 /* ---- formats */
 
-static int64_t largest_block(int64_t max, int64_t width)
-{
+static int64_t largest_block(int64_t max, int64_t width) {
     int64_t block = SMALLEST_BLOCK;
     while (block <= max / 2) {
         block *= 2;
@@ -30,8 +29,7 @@ static int64_t largest_block(int64_t max, int64_t width)
 }
 
 /* Floats must be the weights' own type; e4m3 and e8m0 stand over blocks, as resolve has checked. */
-static Problem resolve_scale(const FormatValue *f, const Layer *layer, PlanFormat *out)
-{
+static Problem resolve_scale(const FormatValue *f, const Layer *layer, PlanFormat *out) {
     static const struct {
         const char *name;
         int type;
@@ -50,8 +48,7 @@ static Problem resolve_scale(const FormatValue *f, const Layer *layer, PlanForma
     return PROBLEM_NONE;
 }
 
-static Problem resolve_block(const FormatValue *f, const Layer *layer, PlanFormat *out)
-{
+static Problem resolve_block(const FormatValue *f, const Layer *layer, PlanFormat *out) {
     out->granule = GRANULE_BLOCK;
     out->axis = layer->reduce_axis;
     out->tail_short = f->tail_short;
@@ -66,8 +63,7 @@ static Problem resolve_block(const FormatValue *f, const Layer *layer, PlanForma
 
 /* Resolve has refused what no weight can have: per token, dynamic, two-dimensional blocks, elements
  * that only hold scales. */
-static Problem resolve_format(const FormatValue *f, const Layer *layer, PlanFormat *out)
-{
+static Problem resolve_format(const FormatValue *f, const Layer *layer, PlanFormat *out) {
     *out = (PlanFormat){.written = f};
     out->element = format_find(f->element.data, f->element.len);
     assert(out->element && f->per != PER_TOKEN && !f->dynamic && !f->block_rows);
@@ -83,8 +79,7 @@ static Problem resolve_format(const FormatValue *f, const Layer *layer, PlanForm
 
 /* ---- sizes */
 
-static int64_t scale_count(const PlanLayer *planned)
-{
+static int64_t scale_count(const PlanLayer *planned) {
     const Tensor *w = planned->layer->weight;
     const PlanFormat *f = &planned->format;
     int64_t axis = f->granule == GRANULE_TENSOR ? 0 : w->dims[f->axis];
@@ -97,14 +92,12 @@ static int64_t scale_count(const PlanLayer *planned)
     return w->count / axis * ((axis + f->block - 1) / f->block);
 }
 
-static uint64_t packed(int64_t count, int64_t bits)
-{
+static uint64_t packed(int64_t count, int64_t bits) {
     uint64_t n = (uint64_t)count, width = (uint64_t)bits;
     return n / 8 * width + (n % 8 * width + 7) / 8;
 }
 
-uint64_t stored_bytes(const PlanLayer *planned)
-{
+uint64_t stored_bytes(const PlanLayer *planned) {
     const Tensor *w = planned->layer->weight;
     const PlanFormat *f = &planned->format;
     if (!w || !planned->quantized) {
@@ -116,8 +109,7 @@ uint64_t stored_bytes(const PlanLayer *planned)
            (f->element->asymmetric ? packed(scales, f->element->bits) : 0) + (f->super ? 4 : 0);
 }
 
-int64_t needed_opset(const PlanLayer *planned)
-{
+int64_t needed_opset(const PlanLayer *planned) {
     const PlanFormat *f = &planned->format;
     int type = planned->layer->weight->type;
     int64_t opset = f->element->onnx_opset;
@@ -138,19 +130,16 @@ int64_t needed_opset(const PlanLayer *planned)
 
 /* ---- steps on layers */
 
-static bool is_step(const Step *step, const char *name)
-{
+static bool is_step(const Step *step, const char *name) {
     return strcmp(step->schema->name, name) == 0;
 }
 
-static const Value *argument(const Step *step, const char *name)
-{
+static const Value *argument(const Step *step, const char *name) {
     const BoundArg *arg = step_arg(step, name);
     return arg ? arg->value : NULL;
 }
 
-static Problem do_prune(const Step *step, PlanLayer *planned)
-{
+static Problem do_prune(const Step *step, PlanLayer *planned) {
     const Value *amount = argument(step, "pattern");
     if (!amount) {
         return PROBLEM_NONE;
@@ -169,8 +158,7 @@ static Problem do_prune(const Step *step, PlanLayer *planned)
     return PROBLEM_NONE;
 }
 
-static Problem do_quantize(const Step *step, PlanLayer *planned)
-{
+static Problem do_quantize(const Step *step, PlanLayer *planned) {
     const Value *weight = argument(step, "weight"), *method = argument(step, "method");
     if (!weight || weight->type != VALUE_FORMAT || weight->format->none) {
         return PROBLEM_NONE;
@@ -197,8 +185,7 @@ typedef struct Trouble {
 } Trouble;
 
 /* "int4 per block(128)" -> "block(128)" */
-static Span after_per(Span span)
-{
+static Span after_per(Span span) {
     Str text = span_text(span);
     for (size_t i = 0; i + 5 <= text.len; i++) {
         if (memcmp(text.data + i, " per ", 5) == 0) {
@@ -209,8 +196,7 @@ static Span after_per(Span span)
     return span;
 }
 
-static Span format_span(const Trouble *t)
-{
+static Span format_span(const Trouble *t) {
     const FormatValue *f = t->format;
     if (f && f->per_span.source && f->per_span.length) {
         return after_per(f->per_span);
@@ -219,8 +205,7 @@ static Span format_span(const Trouble *t)
     return f && f->element_span.source ? f->element_span : arg ? arg->span : t->step->span;
 }
 
-static void list_widths(const Trouble *t, Diag *d)
-{
+static void list_widths(const Trouble *t, Diag *d) {
     Arena *arena = t->b->s->arena;
     StrList names = names_of(t->b->s, t->b->layers, &t->layers), rest = {0};
     int64_t width = t->first->width;
@@ -243,8 +228,7 @@ static void list_widths(const Trouble *t, Diag *d)
 }
 
 /* A selector for just these layers: by width where they are linear, else by name. */
-static Str where_not(const Trouble *t)
-{
+static Str where_not(const Trouble *t) {
     Session *s = t->b->s;
     bool linear = true;
     for (size_t i = 0; i < t->b->layers->all.len; i++) {
@@ -262,13 +246,11 @@ static Str where_not(const Trouble *t)
     return whole ? buf_view(&text) : STR("conv");
 }
 
-static const char *channel_format(const FormatValue *f)
-{
+static const char *channel_format(const FormatValue *f) {
     return f->bits == 8 ? str_is(f->element, "e4m3") ? "fp8" : "int8" : "int8";
 }
 
-static void say_block(const Trouble *t, bool any_size)
-{
+static void say_block(const Trouble *t, bool any_size) {
     Bind *b = t->b;
     const FormatValue *f = t->format;
     bool conv = t->first->roles & ROLE_CONV;
@@ -301,8 +283,7 @@ static void say_block(const Trouble *t, bool any_size)
     }
 }
 
-static void say_nm(const Trouble *t, const PlanLayer *planned)
-{
+static void say_nm(const Trouble *t, const PlanLayer *planned) {
     Bind *b = t->b;
     bool conv = t->first->roles & ROLE_CONV;
     const BoundArg *arg = step_arg(t->step, "pattern");
@@ -321,8 +302,7 @@ static void say_nm(const Trouble *t, const PlanLayer *planned)
               planned->fraction);
 }
 
-static void say_scale(const Trouble *t)
-{
+static void say_scale(const Trouble *t) {
     Session *s = t->b->s;
     Buf text = buf_on(s->arena);
     format_print(t->format, &text);
@@ -333,8 +313,7 @@ static void say_scale(const Trouble *t)
     diag_help(d, "leave out `scale %.*s`", STR_ARG(t->format->scale->element));
 }
 
-static void say(const Trouble *t, Problem problem, const PlanLayer *planned)
-{
+static void say(const Trouble *t, Problem problem, const PlanLayer *planned) {
     t->b->failed = true;
     if (problem == PROBLEM_NM) {
         say_nm(t, planned);
@@ -345,8 +324,7 @@ static void say(const Trouble *t, Problem problem, const PlanLayer *planned)
     }
 }
 
-static int64_t group_of(Problem problem, const PlanLayer *planned)
-{
+static int64_t group_of(Problem problem, const PlanLayer *planned) {
     const FormatValue *f = planned->format.written;
     return problem == PROBLEM_NM          ? planned->group
            : problem == PROBLEM_BLOCK     ? f->block
@@ -354,8 +332,7 @@ static int64_t group_of(Problem problem, const PlanLayer *planned)
                                           : 0;
 }
 
-static void note_trouble(Trouble *t, const PlanLayer *planned, Problem problem)
-{
+static void note_trouble(Trouble *t, const PlanLayer *planned, Problem problem) {
     if (!t->first) {
         t->first = planned->layer;
         t->format = problem == PROBLEM_NM ? NULL : planned->format.written;
@@ -366,8 +343,7 @@ static void note_trouble(Trouble *t, const PlanLayer *planned, Problem problem)
 }
 
 /* One step of one rule, on the layers where the rule owns the step's phase. */
-static void bind_step(Bind *b, int index, const Step *step)
-{
+static void bind_step(Bind *b, int index, const Step *step) {
     const BindRule *r = &b->rules.at[index];
     int phase = (int)step->schema->phase - (int)PHASE_EDIT;
     LayerSet of = set_none(b->s, b->layers), encoded = set_none(b->s, b->layers);
@@ -406,8 +382,7 @@ static void bind_step(Bind *b, int index, const Step *step)
     }
 }
 
-void bind_steps(Bind *b)
-{
+void bind_steps(Bind *b) {
     for (size_t r = 0; r < b->rules.len; r++) {
         const Rule *rule = b->rules.at[r].rule;
         for (size_t i = 0; i < rule->steps.len; i++) {

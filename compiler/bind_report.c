@@ -5,8 +5,7 @@
 
 /* ---- selectors as text */
 
-static Str one_line(Session *s, Str text)
-{
+static Str one_line(Session *s, Str text) {
     Buf out = buf_on(s->arena);
     bool gap = false;
     for (size_t i = 0; i < text.len; i++) {
@@ -21,41 +20,35 @@ static Str one_line(Session *s, Str text)
     return str_safe(s->arena, buf_view(&out));
 }
 
-Str selector_text(Session *s, const Selector *selector)
-{
+Str selector_text(Session *s, const Selector *selector) {
     Buf out = buf_on(s->arena);
     selector_print(selector, &out);
     return one_line(s, buf_view(&out));
 }
 
-static bool is_binary(const Selector *selector)
-{
+static bool is_binary(const Selector *selector) {
     return selector->kind == SELECT_UNION || selector->kind == SELECT_INTERSECT ||
            selector->kind == SELECT_DIFFERENCE;
 }
 
-Str selector_operand(Session *s, const Selector *selector)
-{
+Str selector_operand(Session *s, const Selector *selector) {
     Str text = selector_text(s, selector);
     return is_binary(selector) ? str_format(s->arena, "(%.*s)", STR_ARG(text)) : text;
 }
 
 /* What the rule's author wrote, or the selector printed when that is not in one place. */
-static Str rule_text(Session *s, const Rule *rule)
-{
+static Str rule_text(Session *s, const Rule *rule) {
     Str text = span_text(rule->selector_span);
     return text.len ? one_line(s, text) : selector_text(s, rule->selector);
 }
 
-static Str rule_operand(Session *s, const Rule *rule)
-{
+static Str rule_operand(Session *s, const Rule *rule) {
     Str text = rule_text(s, rule);
     return is_binary(rule->selector) ? str_format(s->arena, "(%.*s)", STR_ARG(text)) : text;
 }
 
 /* first without second: `linear - head` and "x" give `linear - (head | "x")`. */
-static Str without(Session *s, const Rule *first, const Rule *second)
-{
+static Str without(Session *s, const Rule *first, const Rule *second) {
     const Selector *sel = first->selector;
     Str minus = rule_operand(s, second);
     if (sel->kind != SELECT_DIFFERENCE) {
@@ -67,13 +60,11 @@ static Str without(Session *s, const Rule *first, const Rule *second)
     return str_format(s->arena, "%.*s - (%.*s | %.*s)", STR_ARG(a), STR_ARG(b), STR_ARG(minus));
 }
 
-static Str layers_text(Bind *b, size_t n)
-{
+static Str layers_text(Bind *b, size_t n) {
     return plural(b->s->arena, n, "layer");
 }
 
-static void few_layers(Bind *b, Diag *d, const LayerSet *set)
-{
+static void few_layers(Bind *b, Diag *d, const LayerSet *set) {
     StrList names = names_of(b->s, b->layers, set);
     Buf text = buf_on(b->s->arena);
     names_few(b->s->arena, &names, &text);
@@ -83,8 +74,7 @@ static void few_layers(Bind *b, Diag *d, const LayerSet *set)
 /* ---- E0401 */
 
 void report_overlap(Bind *b, const BindRule *first, const BindRule *second, const LayerSet *layers,
-                    unsigned phases)
-{
+                    unsigned phases) {
     Session *s = b->s;
     LayerSet shared = set_counted(s, b->layers, layers);
     Span at = second->rule->selector_span;
@@ -121,8 +111,7 @@ void report_overlap(Bind *b, const BindRule *first, const BindRule *second, cons
 
 /* ---- E0402 */
 
-void report_override(Bind *b, size_t rule)
-{
+void report_override(Bind *b, size_t rule) {
     const BindRule *r = &b->rules.at[rule];
     size_t n = r->counted.count;
     Diag *d =
@@ -152,8 +141,7 @@ void report_override(Bind *b, size_t rule)
 
 /* ---- E0502 */
 
-void report_weightless(Bind *b, const BindRule *r)
-{
+void report_weightless(Bind *b, const BindRule *r) {
     const Step *step = r->rule->steps.at[0];
     size_t n = r->selected.count;
     Diag *d =
@@ -177,8 +165,7 @@ void report_weightless(Bind *b, const BindRule *r)
 /* ---- E0405 */
 
 void report_encoded(Bind *b, const BindRule *r, const Step *step, const LayerSet *of,
-                    const LayerSet *encoded)
-{
+                    const LayerSet *encoded) {
     Diag *d = diag_error(b->s, "E0405", step->name_span,
                          "`%s` needs float weights, but %zu of %s %.*s %s already packed",
                          step->schema->name, encoded->count, of->count == 1 ? "this" : "these",
@@ -208,24 +195,22 @@ void report_encoded(Bind *b, const BindRule *r, const Step *step, const LayerSet
     }
     diag_help(d, "run this recipe on the float export of the model");
     if (encoded->count < of->count) {
-        LayerSet rest = *encoded;
-        StrList names = names_of(b->s, b->layers, &rest);
+        StrList names = names_of(b->s, b->layers, encoded);
         Buf text = buf_on(b->s->arena);
         names_braces(b->s->arena, &names, 1, &text);
-        diag_help(d, "or leave them as they are:  override on \"%.*s\" { skip }",
-                  STR_ARG(buf_view(&text)));
+        bool one = !str_ends(buf_view(&text), STR(", ..."));
+        diag_help(d, "or leave them as they are:  override on %s%.*s%s { skip }", one ? "\"" : "",
+                  STR_ARG(one ? buf_view(&text) : STR("...")), one ? "\"" : "");
     }
 }
 
 /* ---- E0408 */
 
-static const PlanOwner *acting(const PlanLayer *planned)
-{
+static const PlanOwner *acting(const PlanLayer *planned) {
     return planned->owner[1].rule ? &planned->owner[1] : &planned->owner[0];
 }
 
-void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z)
-{
+void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z) {
     Arena *arena = b->s->arena;
     const Rule *first = acting(a)->rule, *second = acting(z)->rule;
     Str name = weight_name(arena, a->layer);
@@ -253,8 +238,7 @@ void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z)
     }
 }
 
-void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *layer, size_t others)
-{
+void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *layer, size_t others) {
     Arena *arena = b->s->arena;
     Diag *d = diag_error(b->s, "E0408", layer->owner[0].rule->selector_span,
                          "pruning %.*s would also change %s that %s its weight",

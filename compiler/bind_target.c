@@ -6,8 +6,7 @@
 
 /* The `target` line of the one that was picked; NO_SPAN if it came from --target or this machine.
  */
-static Span target_span(const Bind *b)
-{
+static Span target_span(const Bind *b) {
     for (size_t i = 0; i < b->recipe->targets.len; i++) {
         if (b->recipe->targets.at[i].sm == b->recipe->target) {
             return b->recipe->targets.at[i].span;
@@ -16,8 +15,7 @@ static Span target_span(const Bind *b)
     return NO_SPAN;
 }
 
-static void point_at_target(const Bind *b, Diag *d, const TargetInfo *info)
-{
+static void point_at_target(const Bind *b, Diag *d, const TargetInfo *info) {
     Span span = target_span(b);
     if (span.source) {
         diag_span(d, span, "%s: %s", info->generation, info->has);
@@ -27,8 +25,7 @@ static void point_at_target(const Bind *b, Diag *d, const TargetInfo *info)
 }
 
 static void refuse_input(Bind *b, const Step *step, const FormatValue *f, Span span,
-                         const TargetInfo *info)
-{
+                         const TargetInfo *info) {
     Session *s = b->s;
     int first = target_first_for_input(f->element);
     const char *family = target_family(f->element);
@@ -57,8 +54,7 @@ static void refuse_input(Bind *b, const Step *step, const FormatValue *f, Span s
                  "could not run fast on sm_%d", info->sm);
 }
 
-static void refuse_pattern(Bind *b, const Value *ratio, Span span, const TargetInfo *info)
-{
+static void refuse_pattern(Bind *b, const Value *ratio, Span span, const TargetInfo *info) {
     int first = target_first_for_pattern(ratio->integer, ratio->integer2);
     Diag *d = diag_error(b->s, "E0503", span, "sm_%d has no %lld:%lld sparse tensor cores",
                          info->sm, (long long)ratio->integer, (long long)ratio->integer2);
@@ -74,8 +70,7 @@ static void refuse_pattern(Bind *b, const Value *ratio, Span span, const TargetI
     diag_help(d, "for a smaller file only, say so by leaving `target` out");
 }
 
-static void check_step(Bind *b, const Step *step, const TargetInfo *info)
-{
+static void check_step(Bind *b, const Step *step, const TargetInfo *info) {
     static const char *const roles[] = {"input", "output", "kv"};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         const BoundArg *arg =
@@ -101,8 +96,7 @@ static void check_step(Bind *b, const Step *step, const TargetInfo *info)
     }
 }
 
-void bind_targets(Bind *b)
-{
+void bind_targets(Bind *b) {
     if (!b->recipe->target) {
         return; /* nobody said where the model will run */
     }
@@ -126,8 +120,7 @@ void bind_targets(Bind *b)
 
 /* ---- opset */
 
-void bind_opset(Bind *b)
-{
+void bind_opset(Bind *b) {
     const Step *emit = b->recipe->emit;
     const BoundArg *arg = emit ? step_arg(emit, "opset") : NULL;
     bool given = arg && arg->given && arg->value && arg->value->type == VALUE_INT;

@@ -5,8 +5,7 @@
 
 /* ---- inspect */
 
-static const char *role_name(unsigned roles)
-{
+static const char *role_name(unsigned roles) {
     return roles & ROLE_HEAD        ? "head"
            : roles & ROLE_LINEAR    ? "linear"
            : roles & ROLE_CONV      ? "conv"
@@ -17,14 +16,12 @@ static const char *role_name(unsigned roles)
                                     : "-";
 }
 
-static bool wanted(const Layers *layers, const LayerSet *only, size_t i)
-{
+static bool wanted(const Layers *layers, const LayerSet *only, size_t i) {
     const Layer *layer = &layers->all.at[i];
     return only ? only->has[i] : layer->roles || layer->weight;
 }
 
-static Str dash(Arena *arena, int64_t n)
-{
+static Str dash(Arena *arena, int64_t n) {
     return n ? str_format(arena, "%lld", (long long)n) : STR("-");
 }
 
@@ -32,22 +29,19 @@ typedef struct Widths {
     int path, op, name;
 } Widths;
 
-static int wider(int width, Str text)
-{
+static int wider(int width, Str text) {
     size_t wide = utf8_width(text);
     return wide > (size_t)width ? (int)(wide > 200 ? 200 : wide) : width;
 }
 
 /* Left-aligned, by characters. */
-static void cell(Buf *out, Str text, int width)
-{
+static void cell(Buf *out, Str text, int width) {
     size_t wide = utf8_width(text);
     buf_str(out, text);
     buf_repeat(out, ' ', (wide < (size_t)width ? (size_t)width - wide : 0) + 2);
 }
 
-static void print_layer(const Layer *layer, const Widths *w, Buf *out)
-{
+static void print_layer(const Layer *layer, const Widths *w, Buf *out) {
     Arena *arena = out->arena;
     Str k = dash(arena, layer->k), n = dash(arena, layer->n);
     Str weights = layer->params ? str_si(arena, (double)layer->params) : STR("-");
@@ -60,8 +54,7 @@ static void print_layer(const Layer *layer, const Widths *w, Buf *out)
     buf_printf(out, "%.*s\n", STR_ARG(layer->state));
 }
 
-static void print_summary(const Layers *layers, size_t shown, double weights, bool all, Buf *out)
-{
+static void print_summary(const Layers *layers, size_t shown, double weights, bool all, Buf *out) {
     Arena *arena = out->arena;
     buf_printf(out, "%.*s, %.*s weights", STR_ARG(plural(arena, shown, "layer")),
                STR_ARG(str_si(arena, weights)));
@@ -76,8 +69,7 @@ static void print_summary(const Layers *layers, size_t shown, double weights, bo
     buf_char(out, '\n');
 }
 
-void layers_print(const Layers *layers, const LayerSet *only, Buf *out)
-{
+void layers_print(const Layers *layers, const LayerSet *only, Buf *out) {
     Arena *arena = out->arena;
     Widths w = {4, 2, 4};
     size_t shown = 0;
@@ -107,8 +99,7 @@ void layers_print(const Layers *layers, const LayerSet *only, Buf *out)
 
 /* ---- explain */
 
-static bool unknown_layer(Session *s, const Plan *plan, Str path)
-{
+static bool unknown_layer(Session *s, const Plan *plan, Str path) {
     const Layers *layers = plan->layers;
     Diag *d = diag_error(s, "E0303", NO_SPAN, "%.*s has no layer `%.*s`",
                          STR_ARG(model_file_name(layers->model)),
@@ -134,8 +125,7 @@ static bool unknown_layer(Session *s, const Plan *plan, Str path)
     return false;
 }
 
-static void put_rule(const Rule *rule, Buf *out)
-{
+static void put_rule(const Rule *rule, Buf *out) {
     Span span = rule->selector_span;
     if (span.source) {
         Place place = source_place(span.source, span.offset);
@@ -149,8 +139,7 @@ static void put_rule(const Rule *rule, Buf *out)
     }
 }
 
-static void put_step(const char *phase, const Step *step, const PlanOwner *owner, Buf *out)
-{
+static void put_step(const char *phase, const Step *step, const PlanOwner *owner, Buf *out) {
     if (!owner->rule) {
         buf_printf(out, "%-8s nobody: no rule gives this layer such a step\n", phase);
         return;
@@ -166,8 +155,7 @@ static void put_step(const char *phase, const Step *step, const PlanOwner *owner
 }
 
 /* "4.25 = 4 + 32/128": where the bits go. */
-static void put_bits(const PlanLayer *planned, Buf *out)
-{
+static void put_bits(const PlanLayer *planned, Buf *out) {
     const PlanFormat *f = &planned->format;
     const Tensor *w = planned->layer->weight;
     static const char *const granules[] = {"one scale for all", "one scale for each output channel",
@@ -185,8 +173,7 @@ static void put_bits(const PlanLayer *planned, Buf *out)
                STR_ARG(str_bytes(out->arena, planned->stored)));
 }
 
-bool plan_explain(Session *s, const Plan *plan, Str path, Buf *out)
-{
+bool plan_explain(Session *s, const Plan *plan, Str path, Buf *out) {
     const Layer *layer = map_get(&plan->layers->by_path, path);
     if (!layer) {
         return unknown_layer(s, plan, path);

@@ -15,8 +15,7 @@ typedef struct Family {
 
 typedef Vec(Family *) FamilyList;
 
-Str model_file_name(const Model *model)
-{
+Str model_file_name(const Model *model) {
     Str path = model->input->path;
     size_t begin = path.len;
     while (begin > 0 && path.data[begin - 1] != '/') {
@@ -25,18 +24,15 @@ Str model_file_name(const Model *model)
     return str_safe(model->session->arena, str_slice(path, begin, path.len));
 }
 
-Str weight_name(Arena *arena, const Layer *layer)
-{
+Str weight_name(Arena *arena, const Layer *layer) {
     return str_safe(arena, layer->weight_at->inputs[layer->weight_slot]->name);
 }
 
-Str plural(Arena *arena, size_t n, const char *noun)
-{
+Str plural(Arena *arena, size_t n, const char *noun) {
     return str_format(arena, "%.*s %s%s", STR_ARG(str_grouped(arena, n)), noun, n == 1 ? "" : "s");
 }
 
-StrList names_of(Session *s, const Layers *layers, const LayerSet *set)
-{
+StrList names_of(Session *s, const Layers *layers, const LayerSet *set) {
     StrList out = {0};
     for (size_t i = 0; i < layers->all.len; i++) {
         if (set->has[i]) {
@@ -46,8 +42,7 @@ StrList names_of(Session *s, const Layers *layers, const LayerSet *set)
     return out;
 }
 
-void names_few(Arena *arena, const StrList *paths, Buf *out)
-{
+void names_few(Arena *arena, const StrList *paths, Buf *out) {
     for (size_t i = 0; i < paths->len; i++) {
         if (i == 2 && paths->len > 3) {
             buf_printf(out, ", ... ");
@@ -60,8 +55,7 @@ void names_few(Arena *arena, const StrList *paths, Buf *out)
 }
 
 /* First segment that is a number of at most nine digits. */
-static bool cut(Str path, Str *before, int64_t *number, Str *after)
-{
+static bool cut(Str path, Str *before, int64_t *number, Str *after) {
     for (size_t begin = 0; begin < path.len;) {
         size_t end = begin;
         *number = 0;
@@ -84,8 +78,7 @@ static bool cut(Str path, Str *before, int64_t *number, Str *after)
     return false;
 }
 
-static FamilyList families_of(Arena *arena, const StrList *paths)
-{
+static FamilyList families_of(Arena *arena, const StrList *paths) {
     FamilyList all = {0};
     Map known = map_on(arena);
     for (size_t i = 0; i < paths->len; i++) {
@@ -108,15 +101,13 @@ static FamilyList families_of(Arena *arena, const StrList *paths)
     return all;
 }
 
-static int number_cmp(const void *a, const void *b)
-{
+static int number_cmp(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
 
 /* "{0..3,28}", "7" or nothing. */
-static void put_numbers(Family *f, Buf *out)
-{
+static void put_numbers(Family *f, Buf *out) {
     if (f->numbers.len < 2) {
         if (f->numbers.len) {
             buf_printf(out, "%lld", (long long)f->numbers.at[0]);
@@ -138,8 +129,7 @@ static void put_numbers(Family *f, Buf *out)
     buf_char(out, '}');
 }
 
-static void split_tail(Arena *arena, Family *f)
-{
+static void split_tail(Arena *arena, Family *f) {
     size_t dot = f->after.len;
     while (dot > 0 && f->after.data[dot - 1] != '.') {
         dot--;
@@ -148,8 +138,7 @@ static void split_tail(Arena *arena, Family *f)
     vec_push(arena, &f->tails, str_slice(f->after, dot, f->after.len));
 }
 
-static void join_tails(Arena *arena, const FamilyList *all)
-{
+static void join_tails(Arena *arena, const FamilyList *all) {
     Map known = map_on(arena);
     for (size_t i = 0; i < all->len; i++) {
         Family *f = all->at[i];
@@ -171,8 +160,7 @@ static void join_tails(Arena *arena, const FamilyList *all)
     }
 }
 
-void names_braces(Arena *arena, const StrList *paths, size_t limit, Buf *out)
-{
+void names_braces(Arena *arena, const StrList *paths, size_t limit, Buf *out) {
     FamilyList all = families_of(arena, paths);
     join_tails(arena, &all);
     size_t shown = 0;

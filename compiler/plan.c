@@ -4,8 +4,7 @@
 #include "compiler/names.h"
 #include "runtime/base/sanitize.h"
 
-PlanLayer *plan_layer(const Plan *plan, const Layer *layer)
-{
+PlanLayer *plan_layer(const Plan *plan, const Layer *layer) {
     size_t low = 0, high = plan->layers_planned.len;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -19,8 +18,7 @@ PlanLayer *plan_layer(const Plan *plan, const Layer *layer)
     return found ? &plan->layers_planned.at[low] : NULL;
 }
 
-static void put_prune(const PlanLayer *planned, Buf *out)
-{
+static void put_prune(const PlanLayer *planned, Buf *out) {
     if (planned->prune == PRUNE_NM) {
         buf_printf(out, "%d:%d", planned->keep, planned->group);
     } else if (planned->prune == PRUNE_RATIO) {
@@ -28,8 +26,7 @@ static void put_prune(const PlanLayer *planned, Buf *out)
     }
 }
 
-void plan_format_print(const PlanLayer *planned, Buf *out)
-{
+void plan_format_print(const PlanLayer *planned, Buf *out) {
     put_prune(planned, out);
     if (planned->prune != PRUNE_NONE) {
         buf_char(out, ' ');
@@ -53,8 +50,7 @@ void plan_format_print(const PlanLayer *planned, Buf *out)
 /* ---- for people */
 
 
-static Str one_line(Arena *arena, Str text)
-{
+static Str one_line(Arena *arena, Str text) {
     Buf out = buf_on(arena);
     for (size_t i = 0; i < text.len; i++) {
         bool space = text.data[i] == ' ' || text.data[i] == '\n' || text.data[i] == '\r';
@@ -65,8 +61,7 @@ static Str one_line(Arena *arena, Str text)
     return str_safe(arena, buf_view(&out));
 }
 
-static Str rule_place(Arena *arena, const Rule *rule)
-{
+static Str rule_place(Arena *arena, const Rule *rule) {
     if (!rule->span.source) {
         return STR("rule");
     }
@@ -76,8 +71,7 @@ static Str rule_place(Arena *arena, const Rule *rule)
                : str_safe(arena, rule->span.source->name);
 }
 
-static void put_steps(Arena *arena, const Rule *rule, Buf *out)
-{
+static void put_steps(Arena *arena, const Rule *rule, Buf *out) {
     for (size_t i = 0; i < rule->steps.len; i++) {
         Str text = one_line(arena, span_text(rule->steps.at[i]->span));
         buf_printf(out, "%s%.*s", i ? "; " : "", STR_ARG(text));
@@ -85,8 +79,7 @@ static void put_steps(Arena *arena, const Rule *rule, Buf *out)
 }
 
 /* The rule that had these layers before, for "overrides line 16". */
-static const Rule *overridden(const Plan *plan, const Rule *rule)
-{
+static const Rule *overridden(const Plan *plan, const Rule *rule) {
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         for (int p = 0; p < 3; p++) {
             const PlanOwner *owner = &plan->layers_planned.at[i].owner[p];
@@ -99,8 +92,7 @@ static const Rule *overridden(const Plan *plan, const Rule *rule)
 }
 
 /* The rule that a layer is listed under: who encodes it, else who edits or tunes it. */
-static bool listed_under(const PlanLayer *planned, const Rule *rule)
-{
+static bool listed_under(const PlanLayer *planned, const Rule *rule) {
     const Rule *owner = planned->owner[1].rule   ? planned->owner[1].rule
                         : planned->owner[0].rule ? planned->owner[0].rule
                                                  : planned->owner[2].rule;
@@ -114,8 +106,7 @@ typedef struct Group {  /* layers of a rule that look and end up alike */
 } Group;
 
 /* "    model.layers.{0..3}.mlp.up_proj   128 x 384   int4 per block(128)   4.25 bits" */
-static void print_groups(Arena *arena, const Plan *plan, const Rule *rule, Buf *out)
-{
+static void print_groups(Arena *arena, const Plan *plan, const Rule *rule, Buf *out) {
     Map known = map_on(arena);
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];
@@ -146,8 +137,7 @@ static void print_groups(Arena *arena, const Plan *plan, const Rule *rule, Buf *
     }
 }
 
-static void print_rule(Arena *arena, const Plan *plan, size_t index, Buf *out)
-{
+static void print_rule(Arena *arena, const Plan *plan, size_t index, Buf *out) {
     const Rule *rule = plan->rules.at[index];
     size_t matched = plan->matched.at[index].count;
     Str place = rule_place(arena, rule), on = one_line(arena, span_text(rule->selector_span));
@@ -172,8 +162,7 @@ static void print_rule(Arena *arena, const Plan *plan, size_t index, Buf *out)
     print_groups(arena, plan, rule, out);
 }
 
-static void print_untouched(Arena *arena, const Plan *plan, Buf *out)
-{
+static void print_untouched(Arena *arena, const Plan *plan, Buf *out) {
     StrList names = {0};
     double left = 0, all = 0;
     for (size_t i = 0; i < plan->layers->all.len; i++) {
@@ -196,8 +185,7 @@ static void print_untouched(Arena *arena, const Plan *plan, Buf *out)
     }
 }
 
-void plan_print(const Plan *plan, Buf *out)
-{
+void plan_print(const Plan *plan, Buf *out) {
     Arena *arena = out->arena;
     buf_printf(out, "%.*s: %.*s, opset %lld\n", STR_ARG(model_file_name(plan->layers->model)),
                STR_ARG(plural(arena, plan->layers->all.len, "node")),
@@ -226,8 +214,7 @@ void plan_print(const Plan *plan, Buf *out)
 
 /* ---- for goldens */
 
-static void dump_format(const PlanFormat *f, Buf *out)
-{
+static void dump_format(const PlanFormat *f, Buf *out) {
     static const char *const granules[] = {"tensor", "channel", "block"};
     buf_printf(out, "%s per %s", f->element->name, granules[f->granule]);
     if (f->granule == GRANULE_BLOCK) {
@@ -242,8 +229,7 @@ static void dump_format(const PlanFormat *f, Buf *out)
     buf_printf(out, " method %s", f->method == METHOD_MSE ? "mse" : "max");
 }
 
-static void dump_owner(const Plan *plan, const PlanOwner *owner, const char *phase, Buf *out)
-{
+static void dump_owner(const Plan *plan, const PlanOwner *owner, const char *phase, Buf *out) {
     if (!owner->rule) {
         return;
     }
@@ -256,8 +242,7 @@ static void dump_owner(const Plan *plan, const PlanOwner *owner, const char *pha
     buf_char(out, '\n');
 }
 
-static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out)
-{
+static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out) {
     const Layer *layer = planned->layer;
     buf_printf(out, "layer %.*s\n", STR_ARG(str_safe(out->arena, layer->path)));
     buf_printf(out, "  op %.*s k %lld n %lld\n", STR_ARG(str_safe(out->arena, layer->node->op)),
@@ -285,8 +270,7 @@ static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out)
     }
 }
 
-void plan_dump(const Plan *plan, Buf *out)
-{
+void plan_dump(const Plan *plan, Buf *out) {
     for (size_t i = 0; i < plan->rules.len; i++) {
         const Rule *rule = plan->rules.at[i];
         Buf selector = buf_on(out->arena);
@@ -316,14 +300,12 @@ void plan_dump(const Plan *plan, Buf *out)
 
 /* ---- for programs */
 
-static void json_text(Buf *out, const char *key, Str text)
-{
+static void json_text(Buf *out, const char *key, Str text) {
     buf_printf(out, ",\"%s\":", key);
     buf_json(out, text);
 }
 
-void plan_json(const Plan *plan, Buf *out)
-{
+void plan_json(const Plan *plan, Buf *out) {
     static const char *const names[] = {"edit", "encode", "tune"};
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];

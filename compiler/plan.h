@@ -12,7 +12,7 @@ typedef struct PlanFormat {       /* a quantize(weight = ...) resolved for one l
     int axis;                     /* dimension of the weight: channel axis, or blocked axis */
     int64_t block;                /* GRANULE_BLOCK */
     bool tail_short;
-    const Format *scale;          /* element format of the scales; NULL = float in the weight's type */
+    const Format *scale;          /* element format of the scales; NULL: the weights' own type */
     bool super;                   /* two-level: e4m3 scales over one float32 (nvfp4) */
     KernelMethod method;
 } PlanFormat;
@@ -23,8 +23,8 @@ typedef struct PlanOwner {
     const Rule *overrode;         /* rule that had it before, or NULL */
 } PlanOwner;
 
-/* One for each layer that a rule owns, in index order. Rules with steps that work on weights own the
- * layers of their set that have one; `skip` owns all of its set. */
+/* One for each layer that a rule owns, in index order. Rules with steps that work on weights own
+ * the layers of their set that have one; `skip` owns all of its set. */
 typedef struct PlanLayer {
     const Layer *layer;
     PlanOwner owner[3];           /* PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE minus PHASE_EDIT */
@@ -36,14 +36,14 @@ typedef struct PlanLayer {
     bool quantized;
     PlanFormat format;
     double bits;                  /* stored bits per weight, scales included */
-    uint64_t stored;              /* bytes of codes, scales and zero points, or of the float weight */
+    uint64_t stored;              /* bytes of codes, scales, zero points; or of the float weight */
     int tensor;                   /* index in Plan.tensors; -1 if nothing is done to its weight */
 } PlanLayer;
 
 typedef struct PlanTensor {       /* layers that share a weight share one entry */
     const Tensor *tensor;
     Vec(int) layers;              /* indices in Plan.layers_planned, all with the same format */
-    bool kept_float;              /* others read it as well: the float weight stays beside the codes */
+    bool kept_float;              /* others read it: the float weight stays beside the codes */
 } PlanTensor;
 
 typedef struct Plan {
@@ -69,13 +69,13 @@ void plan_dump(const Plan *plan, Buf *out);            /* stable text: `-d plan`
 void plan_json(const Plan *plan, Buf *out);            /* one object per layer, one per line */
 bool plan_explain(Session *s, const Plan *plan, Str layer_path, Buf *out); /* E0303 if unknown */
 PlanLayer *plan_layer(const Plan *plan, const Layer *layer); /* NULL if no rule owns it */
-void plan_format_print(const PlanLayer *layer, Buf *out);    /* "2:4 int4 per block(64)", "float32" */
+void plan_format_print(const PlanLayer *layer, Buf *out); /* "2:4 int4 per block(64)", "float32" */
 void layers_print(const Layers *layers, const LayerSet *only, Buf *out);   /* `morc inspect` */
 
 /* Results of a run, for expects and reports: one per planned layer, same index. */
 typedef struct LayerResult {
     KernelMetrics metrics;
-    double cosine, sqnr, mse, max_error, sparsity; /* sqnr in dB; exact copies: cosine 1, sqnr inf */
+    double cosine, sqnr, mse, max_error, sparsity; /* sqnr in dB; of exact copies: 1 and inf */
 } LayerResult;
 void layer_result_finish(LayerResult *r);
 

@@ -15,19 +15,16 @@ typedef struct Eval {
     bool failed;
 } Eval;
 
-LayerSet set_none(Session *s, const Layers *layers)
-{
+LayerSet set_none(Session *s, const Layers *layers) {
     return (LayerSet){arena_many(s->arena, bool, layers->all.len + 1), 0};
 }
 
-void set_add(LayerSet *set, int layer)
-{
+void set_add(LayerSet *set, int layer) {
     set->count += !set->has[layer];
     set->has[layer] = true;
 }
 
-LayerSet set_counted(Session *s, const Layers *layers, const LayerSet *set)
-{
+LayerSet set_counted(Session *s, const Layers *layers, const LayerSet *set) {
     LayerSet weighted = set_none(s, layers);
     for (size_t i = 0; i < layers->all.len; i++) {
         if (set->has[i] && layers->all.at[i].weight) {
@@ -37,8 +34,7 @@ LayerSet set_counted(Session *s, const Layers *layers, const LayerSet *set)
     return weighted.count ? weighted : *set;
 }
 
-size_t set_count(const Layers *layers, const LayerSet *set)
-{
+size_t set_count(const Layers *layers, const LayerSet *set) {
     size_t weighted = 0;
     for (size_t i = 0; i < layers->all.len; i++) {
         weighted += set->has[i] && layers->all.at[i].weight;
@@ -50,8 +46,7 @@ static LayerSet eval(Eval *e, const Selector *selector);
 
 /* ---- leaves */
 
-static LayerSet builtin(Eval *e, const Selector *selector)
-{
+static LayerSet builtin(Eval *e, const Selector *selector) {
     static const struct {
         const char *name;
         unsigned roles;
@@ -74,8 +69,7 @@ static LayerSet builtin(Eval *e, const Selector *selector)
     return out;
 }
 
-static bool leaf_has(const Selector *selector, const Layer *layer)
-{
+static bool leaf_has(const Selector *selector, const Layer *layer) {
     if (selector->kind == SELECT_OP) {
         return str_eq(layer->node->op, selector->name) &&
                str_eq(layer->node->domain, selector->domain);
@@ -83,8 +77,7 @@ static bool leaf_has(const Selector *selector, const Layer *layer)
     return pattern_match(selector->pattern, layer->path);
 }
 
-static LayerSet named(Eval *e, const Selector *selector)
-{
+static LayerSet named(Eval *e, const Selector *selector) {
     LayerSet out = set_none(e->s, e->layers);
     for (size_t i = 0; i < e->layers->all.len; i++) {
         if (leaf_has(selector, &e->layers->all.at[i])) {
@@ -101,8 +94,7 @@ static LayerSet named(Eval *e, const Selector *selector)
     return out;
 }
 
-static LayerSet blocks(Eval *e, const Selector *selector)
-{
+static LayerSet blocks(Eval *e, const Selector *selector) {
     int64_t count = e->layers->block_count;
     int64_t from = selector->from < 0 ? selector->from + count : selector->from;
     int64_t to = selector->to < 0 ? selector->to + count : selector->to;
@@ -123,8 +115,7 @@ static LayerSet blocks(Eval *e, const Selector *selector)
 
 /* ---- filters and positions */
 
-static LayerSet filter(Eval *e, const Selector *selector)
-{
+static LayerSet filter(Eval *e, const Selector *selector) {
     LayerSet out = eval(e, selector->a);
     size_t count = 0;
     for (size_t i = 0; i < e->layers->all.len; i++) {
@@ -143,8 +134,7 @@ static LayerSet filter(Eval *e, const Selector *selector)
 }
 
 /* first and last count layers as messages do: those with a weight, if there are any. */
-static LayerSet edge(Eval *e, const Selector *selector)
-{
+static LayerSet edge(Eval *e, const Selector *selector) {
     LayerSet of = eval(e, selector->a);
     LayerSet from = set_counted(e->s, e->layers, &of), out = set_none(e->s, e->layers);
     size_t n = e->layers->all.len;
@@ -159,8 +149,7 @@ static LayerSet edge(Eval *e, const Selector *selector)
 
 /* ---- edges */
 
-static LayerSet neighbours(Eval *e, const LayerSet *of, bool upstream, bool transitive)
-{
+static LayerSet neighbours(Eval *e, const LayerSet *of, bool upstream, bool transitive) {
     LayerSet out = set_none(e->s, e->layers);
     size_t n = e->layers->all.len, top = 0;
     int *stack = arena_many(e->s->arena, int, n + 1);
@@ -188,14 +177,12 @@ static LayerSet neighbours(Eval *e, const LayerSet *of, bool upstream, bool tran
     return out;
 }
 
-static Str pointer_key(const void *const *pointer)
-{
+static Str pointer_key(const void *const *pointer) {
     return (Str){(const char *)pointer, sizeof *pointer};
 }
 
 /* Layers with a weight that read what a layer of the set reads; the set itself is included. */
-static LayerSet siblings(Eval *e, const Selector *selector)
-{
+static LayerSet siblings(Eval *e, const Selector *selector) {
     LayerSet out = eval(e, selector->a);
     Map inputs = map_on(e->s->arena);
     for (size_t i = 0; i < e->layers->all.len; i++) {
@@ -216,8 +203,7 @@ static LayerSet siblings(Eval *e, const Selector *selector)
 
 /* ---- algebra */
 
-static LayerSet combine(Eval *e, const Selector *selector)
-{
+static LayerSet combine(Eval *e, const Selector *selector) {
     LayerSet a = eval(e, selector->a);
     const LayerSet *outer = e->taken_from;
     if (selector->kind == SELECT_DIFFERENCE) {
@@ -237,8 +223,7 @@ static LayerSet combine(Eval *e, const Selector *selector)
     return out;
 }
 
-static LayerSet complement(Eval *e, const Selector *selector)
-{
+static LayerSet complement(Eval *e, const Selector *selector) {
     LayerSet a = eval(e, selector->a), out = set_none(e->s, e->layers);
     for (size_t i = 0; i < e->layers->all.len; i++) {
         if (!a.has[i]) {
@@ -248,8 +233,7 @@ static LayerSet complement(Eval *e, const Selector *selector)
     return out;
 }
 
-static LayerSet between(Eval *e, const Selector *selector)
-{
+static LayerSet between(Eval *e, const Selector *selector) {
     LayerSet a = eval(e, selector->a), b = eval(e, selector->b), out = set_none(e->s, e->layers);
     LayerSet below = neighbours(e, &a, false, true), above = neighbours(e, &b, true, true);
     for (size_t i = 0; i < e->layers->all.len; i++) {
@@ -260,16 +244,14 @@ static LayerSet between(Eval *e, const Selector *selector)
     return out;
 }
 
-static LayerSet reach(Eval *e, const Selector *selector)
-{
+static LayerSet reach(Eval *e, const Selector *selector) {
     bool upstream = selector->kind == SELECT_INPUTS || selector->kind == SELECT_UPSTREAM;
     bool far = selector->kind == SELECT_UPSTREAM || selector->kind == SELECT_DOWNSTREAM;
     LayerSet of = eval(e, selector->a);
     return neighbours(e, &of, upstream, far);
 }
 
-static LayerSet eval(Eval *e, const Selector *selector)
-{
+static LayerSet eval(Eval *e, const Selector *selector) {
     switch (selector->kind) {
     case SELECT_BUILTIN:
         return builtin(e, selector);
@@ -306,15 +288,13 @@ static LayerSet eval(Eval *e, const Selector *selector)
     }
 }
 
-bool select_layers(Session *s, const Layers *layers, const Selector *selector, LayerSet *out)
-{
+bool select_layers(Session *s, const Layers *layers, const Selector *selector, LayerSet *out) {
     Eval e = {.s = s, .layers = layers};
     *out = eval(&e, selector);
     return !e.failed;
 }
 
-bool select_rule(Session *s, const Layers *layers, const Rule *rule, LayerSet *out)
-{
+bool select_rule(Session *s, const Layers *layers, const Rule *rule, LayerSet *out) {
     Eval e = {.s = s, .layers = layers, .rule = rule};
     *out = eval(&e, rule->selector);
     if (!e.failed && !out->count && rule->selector->kind != SELECT_OPTIONAL) {

@@ -19,8 +19,8 @@ bool select_layers(Session *s, const Layers *layers, const Selector *selector, L
  * say what the recipe would do as written. */
 bool select_rule(Session *s, const Layers *layers, const Rule *rule, LayerSet *out);
 
-/* What a set counts as, in messages, `matches` and `count(S)`: its layers that have a weight; all of
- * its layers when none has. (A module is several nodes: "**.q_proj" is one product and one Add.) */
+/* What a set counts as, in messages, `matches` and `count(S)`: its layers that have a weight; all
+ * of its layers when none has. (A module is several nodes: "**.q_proj" is a product and an Add.) */
 size_t set_count(const Layers *layers, const LayerSet *set);
 LayerSet set_counted(Session *s, const Layers *layers, const LayerSet *set);
 LayerSet set_none(Session *s, const Layers *layers);

@@ -14,47 +14,39 @@ typedef struct Context {
 
 static bool value_of(const Context *c, const Expr *e, Value *out);
 
-bool value_is_true(const Value *value)
-{
+bool value_is_true(const Value *value) {
     return value->type == VALUE_BOOL ? value->flag
            : value->type == VALUE_INT ? value->integer != 0
                                       : value->type == VALUE_FLOAT && value->number != 0.0;
 }
 
-static Value of_int(int64_t n)
-{
+static Value of_int(int64_t n) {
     return (Value){.type = VALUE_INT, .integer = n, .number = (double)n};
 }
 
-static Value of_float(double x)
-{
+static Value of_float(double x) {
     return (Value){.type = VALUE_FLOAT, .number = x};
 }
 
-static Value of_bool(bool flag)
-{
+static Value of_bool(bool flag) {
     return (Value){.type = VALUE_BOOL, .flag = flag};
 }
 
-static Value of_text(Str text)
-{
+static Value of_text(Str text) {
     return (Value){.type = VALUE_STRING, .text = text};
 }
 
-static bool is_number(const Value *v)
-{
+static bool is_number(const Value *v) {
     return v->type == VALUE_INT || v->type == VALUE_FLOAT;
 }
 
-static double number(const Value *v)
-{
+static double number(const Value *v) {
     return v->type == VALUE_INT ? (double)v->integer : v->number;
 }
 
 /* ---- attributes */
 
-static int opset_of(const Context *c)
-{
+static int opset_of(const Context *c) {
     const Onnx__ModelProto *model = c->layers->model->proto;
     for (size_t i = 0; model && i < model->n_opset_import; i++) {
         const char *domain = model->opset_import[i]->domain;
@@ -65,8 +57,7 @@ static int opset_of(const Context *c)
     return (int)c->layers->model->opset;
 }
 
-static Value shape_of(const Context *c, const int64_t *dims, int rank)
-{
+static Value shape_of(const Context *c, const int64_t *dims, int rank) {
     Value list = {.type = VALUE_LIST};
     for (int i = 0; i < rank; i++) {
         Value *item = arena_new(c->s->arena, Value);
@@ -77,8 +68,7 @@ static Value shape_of(const Context *c, const int64_t *dims, int rank)
 }
 
 /* shape, rank and dtype are the weight's; without one, those of the first output where known. */
-static bool tensor_attribute(const Context *c, Str name, Value *out)
-{
+static bool tensor_attribute(const Context *c, Str name, Value *out) {
     const Tensor *w = c->layer->weight;
     const Node *node = c->layer->node;
     const ValueInfo *made = node->output_count ? node->outputs[0] : NULL;
@@ -97,8 +87,7 @@ static bool tensor_attribute(const Context *c, Str name, Value *out)
     return true;
 }
 
-static bool attribute(const Context *c, Str name, Value *out)
-{
+static bool attribute(const Context *c, Str name, Value *out) {
     const Layer *l = c->layer;
     const struct {
         const char *name;
@@ -133,8 +122,7 @@ static bool attribute(const Context *c, Str name, Value *out)
 
 /* ---- operators */
 
-static bool equal(const Value *a, const Value *b)
-{
+static bool equal(const Value *a, const Value *b) {
     if (is_number(a) && is_number(b)) {
         return a->type == VALUE_INT && b->type == VALUE_INT ? a->integer == b->integer
                                                             : number(a) == number(b);
@@ -152,8 +140,7 @@ static bool equal(const Value *a, const Value *b)
                 : a->type == VALUE_BOOL && b->type == VALUE_BOOL && a->flag == b->flag;
 }
 
-static int compare(const Value *a, const Value *b)
-{
+static int compare(const Value *a, const Value *b) {
     if (is_number(a) && is_number(b)) {
         if (a->type == VALUE_INT && b->type == VALUE_INT) {
             return (a->integer > b->integer) - (a->integer < b->integer);
@@ -163,8 +150,7 @@ static int compare(const Value *a, const Value *b)
     return str_cmp(a->text, b->text);
 }
 
-static bool contains(const Value *where, const Value *what)
-{
+static bool contains(const Value *where, const Value *what) {
     if (where->type == VALUE_RANGE) {
         return number(what) >= where->number && number(what) <= where->number2;
     }
@@ -176,8 +162,7 @@ static bool contains(const Value *where, const Value *what)
     return false;
 }
 
-static bool whole_numbers(AstOp op, int64_t x, int64_t y, int64_t *out)
-{
+static bool whole_numbers(AstOp op, int64_t x, int64_t y, int64_t *out) {
     switch (op) {
     case OP_ADD:
         return !__builtin_add_overflow(x, y, out);
@@ -218,8 +203,7 @@ static bool arithmetic(const Context *c, const Expr *e, const Value *a, const Va
     return true;
 }
 
-static bool binary(const Context *c, const Expr *e, Value *out)
-{
+static bool binary(const Context *c, const Expr *e, Value *out) {
     Value a = {0}, b = {0};
     TRY(value_of(c, e->a, &a));
     if (e->op == OP_AND || e->op == OP_OR) {
@@ -260,8 +244,7 @@ static bool binary(const Context *c, const Expr *e, Value *out)
     }
 }
 
-static bool unary(const Context *c, const Expr *e, Value *out)
-{
+static bool unary(const Context *c, const Expr *e, Value *out) {
     Value a = {0};
     TRY(value_of(c, e->a, &a));
     if (e->op == OP_NOT || e->op == OP_COMPLEMENT) {
@@ -275,8 +258,7 @@ static bool unary(const Context *c, const Expr *e, Value *out)
 }
 
 /* Recursion is bounded by the parser's limits on nesting and on nodes of a statement. */
-static bool value_of(const Context *c, const Expr *e, Value *out)
-{
+static bool value_of(const Context *c, const Expr *e, Value *out) {
     Value condition = {0};
     double measured;
     switch (e->kind) {
@@ -306,8 +288,7 @@ static bool value_of(const Context *c, const Expr *e, Value *out)
 }
 
 bool expr_layer_value(Session *s, const Layers *layers, const Expr *e, const Layer *layer,
-                      MetricLookup metric, void *user, Value *out)
-{
+                      MetricLookup metric, void *user, Value *out) {
     Context c = {s, layers, layer, metric, user};
     return value_of(&c, e, out);
 }

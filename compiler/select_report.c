@@ -9,8 +9,7 @@
 /* ---- guessing what was meant */
 
 /* Every segment of every path, once; those of layers with a weight first. */
-static StrList segments_of(Session *s, const Layers *layers)
-{
+static StrList segments_of(Session *s, const Layers *layers) {
     StrList out = {0};
     Map seen = map_on(s->arena);
     for (int weighted = 1; weighted >= 0; weighted--) {
@@ -33,8 +32,7 @@ static StrList segments_of(Session *s, const Layers *layers)
     return out;
 }
 
-static bool is_literal(Str segment)
-{
+static bool is_literal(Str segment) {
     for (size_t i = 0; i < segment.len; i++) {
         if (strchr("*?{},", segment.data[i])) {
             return false;
@@ -43,8 +41,7 @@ static bool is_literal(Str segment)
     return segment.len > 0;
 }
 
-static bool has_segment(const StrList *segments, Str segment)
-{
+static bool has_segment(const StrList *segments, Str segment) {
     for (size_t i = 0; i < segments->len; i++) {
         if (str_eq(segments->at[i], segment)) {
             return true;
@@ -55,8 +52,7 @@ static bool has_segment(const StrList *segments, Str segment)
 
 /* The glob with each unknown plain segment replaced by its nearest in the model; false if none is.
  */
-static bool respell(Session *s, const StrList *segments, Str glob, Str *out)
-{
+static bool respell(Session *s, const StrList *segments, Str glob, Str *out) {
     Buf text = buf_on(s->arena);
     bool changed = false;
     for (size_t begin = 0; begin <= glob.len;) {
@@ -77,8 +73,7 @@ static bool respell(Session *s, const StrList *segments, Str glob, Str *out)
     return changed;
 }
 
-static LayerSet matches(Session *s, const Layers *layers, Str glob)
-{
+static LayerSet matches(Session *s, const Layers *layers, Str glob) {
     LayerSet out = set_none(s, layers);
     Pattern *pattern = pattern_glob(s, glob, NO_SPAN);
     for (size_t i = 0; pattern && i < layers->all.len; i++) {
@@ -89,8 +84,7 @@ static LayerSet matches(Session *s, const Layers *layers, Str glob)
     return out;
 }
 
-static Str with_dots(Session *s, Str text)
-{
+static Str with_dots(Session *s, Str text) {
     Buf b = buf_on(s->arena);
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] != '/' || (i > 0 && i + 1 < text.len)) {
@@ -101,8 +95,7 @@ static Str with_dots(Session *s, Str text)
 }
 
 /* A glob near to this one that matches something; empty if there is none. */
-static Str better_glob(Session *s, const Layers *layers, Str glob, LayerSet *found)
-{
+static Str better_glob(Session *s, const Layers *layers, Str glob, LayerSet *found) {
     StrList segments = segments_of(s, layers);
     Str dotted = with_dots(s, glob), respelled = dotted;
     respell(s, &segments, dotted, &respelled);
@@ -121,8 +114,7 @@ static Str better_glob(Session *s, const Layers *layers, Str glob, LayerSet *fou
 
 /* ---- what the recipe would do */
 
-static const Step *step_named(const Rule *rule, const char *name)
-{
+static const Step *step_named(const Rule *rule, const char *name) {
     for (size_t i = 0; rule && i < rule->steps.len; i++) {
         if (!strcmp(rule->steps.at[i]->schema->name, name)) {
             return rule->steps.at[i];
@@ -131,8 +123,7 @@ static const Step *step_named(const Rule *rule, const char *name)
     return NULL;
 }
 
-static Str deed(Session *s, const Rule *rule)
-{
+static Str deed(Session *s, const Rule *rule) {
     const Step *quantize = step_named(rule, "quantize");
     const BoundArg *weight = quantize ? step_arg(quantize, "weight") : NULL;
     if (weight && weight->value && weight->value->type == VALUE_FORMAT) {
@@ -147,8 +138,7 @@ static Str deed(Session *s, const Rule *rule)
 }
 
 /* Weights of the layers of a set, or of all; a weight that layers share counts once. */
-static double weights_in(Session *s, const Layers *layers, const LayerSet *set)
-{
+static double weights_in(Session *s, const Layers *layers, const LayerSet *set) {
     Map seen = map_on(s->arena);
     double sum = 0;
     for (size_t i = 0; i < layers->all.len; i++) {
@@ -163,8 +153,7 @@ static double weights_in(Session *s, const Layers *layers, const LayerSet *set)
 
 /* meant: what the corrected pattern finds. On the right of `-` these are kept by mistake. */
 static void note_as_written(Session *s, Diag *d, const Layers *layers, const Rule *rule,
-                            const LayerSet *taken_from, const LayerSet *meant)
-{
+                            const LayerSet *taken_from, const LayerSet *meant) {
     LayerSet hit = set_none(s, layers);
     for (size_t i = 0; i < layers->all.len; i++) {
         if (taken_from->has[i] && meant->has[i] && layers->all.at[i].weight) {
@@ -184,8 +173,7 @@ static void note_as_written(Session *s, Diag *d, const Layers *layers, const Rul
 }
 
 /* The built-in that finds what a corrected name pattern finds, but for nodes without a weight. */
-static const char *builtin_for(const Layers *layers, const LayerSet *meant)
-{
+static const char *builtin_for(const Layers *layers, const LayerSet *meant) {
     static const struct {
         const char *name;
         unsigned role;
@@ -207,8 +195,7 @@ static const char *builtin_for(const Layers *layers, const LayerSet *meant)
 
 /* ---- E0301 */
 
-static Diag *no_match(Session *s, const Layers *layers, Span span, const char *what)
-{
+static Diag *no_match(Session *s, const Layers *layers, Span span, const char *what) {
     Diag *d = diag_error(s, "E0301", span, "this %s matches no layer of %.*s", what,
                          STR_ARG(model_file_name(layers->model)));
     diag_label(d, "0 of %.*s", STR_ARG(plural(s->arena, layers->all.len, "node")));
@@ -216,8 +203,7 @@ static Diag *no_match(Session *s, const Layers *layers, Span span, const char *w
 }
 
 static void explain_glob(Session *s, Diag *d, const Layers *layers, const Selector *selector,
-                         const Rule *rule, const LayerSet *taken_from)
-{
+                         const Rule *rule, const LayerSet *taken_from) {
     LayerSet meant = {0};
     Str better = better_glob(s, layers, selector->text, &meant);
     if (!better.len) {
@@ -248,8 +234,7 @@ static void explain_glob(Session *s, Diag *d, const Layers *layers, const Select
     diag_fix(d, false, selector->span, "\"%.*s\"", STR_ARG(shown));
 }
 
-static void explain_regex(Session *s, Diag *d, const Layers *layers, const Selector *selector)
-{
+static void explain_regex(Session *s, Diag *d, const Layers *layers, const Selector *selector) {
     Str loose = str_format(s->arena, ".*(%.*s).*", STR_ARG(selector->text));
     Pattern *pattern = pattern_regex(s, loose, NO_SPAN);
     size_t found = 0;
@@ -263,8 +248,7 @@ static void explain_regex(Session *s, Diag *d, const Layers *layers, const Selec
     }
 }
 
-static void explain_op(Session *s, Diag *d, const Layers *layers)
-{
+static void explain_op(Session *s, Diag *d, const Layers *layers) {
     Map counts = map_on(s->arena);
     for (size_t i = 0; i < layers->all.len; i++) {
         if (layers->all.at[i].weight) {
@@ -289,8 +273,7 @@ static void explain_op(Session *s, Diag *d, const Layers *layers)
 }
 
 void report_no_match(Session *s, const Layers *layers, const Selector *selector, const Rule *rule,
-                     const LayerSet *taken_from)
-{
+                     const LayerSet *taken_from) {
     Diag *d;
     if (selector->kind == SELECT_OP) {
         d = no_match(s, layers, selector->span, "op");
@@ -309,8 +292,7 @@ void report_no_match(Session *s, const Layers *layers, const Selector *selector,
     }
 }
 
-void report_empty_rule(Session *s, const Layers *layers, const Rule *rule)
-{
+void report_empty_rule(Session *s, const Layers *layers, const Rule *rule) {
     Diag *d = diag_error(s, "E0301", rule->selector_span, "this rule selects no layer of %.*s",
                          STR_ARG(model_file_name(layers->model)));
     diag_label(d, "0 of %.*s", STR_ARG(plural(s->arena, layers->all.len, "node")));
@@ -323,8 +305,7 @@ void report_empty_rule(Session *s, const Layers *layers, const Rule *rule)
 
 /* ---- E0302 */
 
-void report_no_block(Session *s, const Layers *layers, const Selector *selector)
-{
+void report_no_block(Session *s, const Layers *layers, const Selector *selector) {
     Str file = model_file_name(layers->model);
     if (!layers->block_count) {
         Diag *d = diag_error(s, "E0302", selector->span, "%.*s has no repeated blocks",
@@ -346,8 +327,7 @@ void report_no_block(Session *s, const Layers *layers, const Selector *selector)
 
 /* The glob that the regex's author had in mind: dots are dots, ".*" at the end is all below. False
  * if the text uses anything else. digit_dot: a number stands before a loose dot. */
-static bool regex_as_glob(Session *s, Str regex, Str *glob, size_t *number_at)
-{
+static bool regex_as_glob(Session *s, Str regex, Str *glob, size_t *number_at) {
     Buf out = buf_on(s->arena);
     bool found = false;
     for (size_t i = 0; i < regex.len; i++) {
@@ -385,8 +365,7 @@ typedef struct Spread {
     size_t meant, extra;   /* layers */
 } Spread;
 
-static bool number_at(Str path, size_t at, int64_t *number)
-{
+static bool number_at(Str path, size_t at, int64_t *number) {
     *number = 0;
     size_t i = at;
     for (; i < path.len && i - at < 9 && path.data[i] >= '0' && path.data[i] <= '9'; i++) {
@@ -415,8 +394,7 @@ static Spread spread_of(const Layers *layers, const LayerSet *all, const LayerSe
 }
 
 /* "layers.1": the segment before the number, and the number. */
-static void around_number(Str glob, size_t at, Str *word, Str *digits)
-{
+static void around_number(Str glob, size_t at, Str *word, Str *digits) {
     size_t begin = at ? at - 1 : 0, end = at;
     while (begin > 0 && glob.data[begin - 1] != '.') {
         begin--;

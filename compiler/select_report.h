@@ -12,6 +12,7 @@ void report_empty_rule(Session *s, const Layers *layers, const Rule *rule);
 /* E0302: block(n) past the blocks that the model has. */
 void report_no_block(Session *s, const Layers *layers, const Selector *selector);
 /* W0302, if the regex also matches layers that the same text, dots taken literally, would not. */
-void lint_regex(Session *s, const Layers *layers, const Selector *selector, const LayerSet *matched);
+void lint_regex(Session *s, const Layers *layers, const Selector *selector,
+                const LayerSet *matched);
 
 #endif

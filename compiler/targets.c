@@ -28,8 +28,7 @@ static const struct {
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
-const TargetInfo *target_info(int sm)
-{
+const TargetInfo *target_info(int sm) {
     for (size_t i = 0; i < COUNT(targets); i++) {
         if (targets[i].sm == sm) {
             return &targets[i];
@@ -38,8 +37,7 @@ const TargetInfo *target_info(int sm)
     return NULL;
 }
 
-int target_first_for_input(Str element)
-{
+int target_first_for_input(Str element) {
     for (size_t i = 0; i < COUNT(inputs); i++) {
         if (str_is(element, inputs[i].element)) {
             return inputs[i].sm;
@@ -48,8 +46,7 @@ int target_first_for_input(Str element)
     return 0;
 }
 
-int target_first_for_pattern(int64_t keep, int64_t group)
-{
+int target_first_for_pattern(int64_t keep, int64_t group) {
     for (size_t i = 0; i < COUNT(patterns); i++) {
         if (patterns[i].keep == keep && patterns[i].group == group) {
             return patterns[i].sm;
@@ -58,8 +55,7 @@ int target_first_for_pattern(int64_t keep, int64_t group)
     return 0;
 }
 
-const char *target_family(Str element)
-{
+const char *target_family(Str element) {
     static const char *const rows[][2] = {{"e4m3", "FP8"}, {"e5m2", "FP8"},  {"e3m2", "FP6"},
                                           {"e2m3", "FP6"}, {"e2m1", "FP4"},  {"int8", "INT8"},
                                           {"int4", "INT4"}, {"int2", "INT2"}};
@@ -73,8 +69,7 @@ const char *target_family(Str element)
     return "such";
 }
 
-void targets_print(Buf *out)
-{
+void targets_print(Buf *out) {
     buf_printf(out, "| format or pattern |");
     for (size_t t = 0; t < COUNT(targets); t++) {
         buf_printf(out, " sm_%d |", targets[t].sm);

@@ -24,8 +24,7 @@ typedef struct Prefix {
 
 /* ---- by path */
 
-static bool segment_number(Str segment, int64_t *number)
-{
+static bool segment_number(Str segment, int64_t *number) {
     *number = 0;
     for (size_t i = 0; i < segment.len; i++) {
         if (segment.data[i] < '0' || segment.data[i] > '9') {
@@ -37,8 +36,7 @@ static bool segment_number(Str segment, int64_t *number)
 }
 
 /* The next numeric segment of the path at or after *at, and what stands before it. */
-static bool next_number(Str path, size_t *at, Str *prefix, int64_t *number)
-{
+static bool next_number(Str path, size_t *at, Str *prefix, int64_t *number) {
     while (*at < path.len) {
         size_t begin = *at, stop = begin;
         while (stop < path.len && path.data[stop] != '.') {
@@ -56,8 +54,7 @@ static bool next_number(Str path, size_t *at, Str *prefix, int64_t *number)
     return false;
 }
 
-static int member_cmp(const void *a, const void *b)
-{
+static int member_cmp(const void *a, const void *b) {
     const Member *x = a, *y = b;
     if (x->number != y->number) {
         return x->number < y->number ? -1 : 1;
@@ -65,8 +62,7 @@ static int member_cmp(const void *a, const void *b)
     return (x->layer > y->layer) - (x->layer < y->layer);
 }
 
-static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
-{
+static uint64_t mix(uint64_t hash, const void *bytes, size_t len) {
     const unsigned char *at = bytes;
     for (size_t i = 0; i < len; i++) {
         hash = (hash ^ at[i]) * 1099511628211u;
@@ -79,8 +75,7 @@ typedef struct Shape {        /* of one block: what its layers with a weight are
     int64_t weighted, nodes;
 } Shape;
 
-static Shape shape_of(const Layers *layers, const Prefix *prefix, size_t from, size_t to)
-{
+static Shape shape_of(const Layers *layers, const Prefix *prefix, size_t from, size_t to) {
     Shape shape = {.hash = 14695981039346656037u};
     for (size_t i = from; i < to; i++) {
         const Layer *layer = &layers->all.at[prefix->members.at[i].layer];
@@ -98,16 +93,14 @@ static Shape shape_of(const Layers *layers, const Prefix *prefix, size_t from, s
     return shape;
 }
 
-static int shape_cmp(const void *a, const void *b)
-{
+static int shape_cmp(const void *a, const void *b) {
     const Shape *x = a, *y = b;
     return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
 /* Layers with a weight in the largest family of alike blocks; 0 if it has one block only, or if
  * the blocks are single nodes. */
-static int64_t prefix_score(const Layers *layers, Prefix *prefix)
-{
+static int64_t prefix_score(const Layers *layers, Prefix *prefix) {
     if (prefix->members.len < 4) {
         return 0;
     }
@@ -135,8 +128,7 @@ static int64_t prefix_score(const Layers *layers, Prefix *prefix)
     return best;
 }
 
-static bool blocks_by_path(Layers *layers)
-{
+static bool blocks_by_path(Layers *layers) {
     Arena *arena = layers->model->session->arena;
     Map prefixes = map_on(arena);
     for (size_t i = 0; i < layers->all.len; i++) {
@@ -179,16 +171,14 @@ static bool blocks_by_path(Layers *layers)
 
 /* ---- by structure */
 
-static bool alike(const Layer *a, const Layer *b)
-{
+static bool alike(const Layer *a, const Layer *b) {
     return a->k == b->k && a->n == b->n && a->kernel == b->kernel && a->groups == b->groups &&
            str_eq(a->node->op, b->node->op) && str_eq(a->node->domain, b->node->domain);
 }
 
 /* The run of at least two periods that covers most layers; among equals the shortest period. */
 static void longest_run(const Layers *layers, const int *at, int count, int *first, int *period,
-                        int *repeats)
-{
+                        int *repeats) {
     int covered = 3;
     *repeats = 0;
     for (int p = 1; p <= LONGEST_PERIOD && 2 * p <= count; p++) {
@@ -206,8 +196,7 @@ static void longest_run(const Layers *layers, const int *at, int count, int *fir
     }
 }
 
-static void blocks_by_structure(Layers *layers)
-{
+static void blocks_by_structure(Layers *layers) {
     Arena *arena = layers->model->session->arena;
     int *at = arena_many(arena, int, layers->all.len + 1), count = 0;
     for (size_t i = 0; i < layers->all.len; i++) {
@@ -234,8 +223,7 @@ static void blocks_by_structure(Layers *layers)
     layers->block_rule = str_format(arena, "period of %d layers", period);
 }
 
-void layers_blocks(Layers *layers)
-{
+void layers_blocks(Layers *layers) {
     if (!blocks_by_path(layers)) {
         blocks_by_structure(layers);
     }

@@ -9,20 +9,17 @@ typedef struct Depths {
     int *after; /* of each layer: depth behind it */
 } Depths;
 
-static int value_depth(const Depths *d, const ValueInfo *value)
-{
+static int value_depth(const Depths *d, const ValueInfo *value) {
     int from = value && value->producer ? layer_index(d->layers, value->producer) : -1;
     return from < 0 ? 0 : d->after[from];
 }
 
-static int deepest(int a, int b)
-{
+static int deepest(int a, int b) {
     return a > b ? a : b;
 }
 
 /* `base`: depth of what the graph's inputs bring. Returns the deepest of its nodes. */
-static int walk(Depths *d, const Graph *graph, int base)
-{
+static int walk(Depths *d, const Graph *graph, int base) {
     int most = base;
     for (size_t i = 0; i < graph->nodes.len; i++) {
         const Node *node = graph->nodes.at[i];
@@ -47,8 +44,7 @@ static int walk(Depths *d, const Graph *graph, int base)
     return most;
 }
 
-void layers_depth(Layers *layers)
-{
+void layers_depth(Layers *layers) {
     Arena *arena = layers->model->session->arena;
     Depths d = {layers, arena_many(arena, int, layers->all.len + 1)};
     walk(&d, layers->model->main, 0);

@@ -12,15 +12,13 @@ typedef struct Reader {
     Arena *arena;
 } Reader;
 
-static void skip_space(Reader *r)
-{
+static void skip_space(Reader *r) {
     while (r->at < r->end && (*r->at == ' ' || *r->at == '\t' || *r->at == '\n')) {
         r->at++;
     }
 }
 
-static bool take(Reader *r, char c)
-{
+static bool take(Reader *r, char c) {
     skip_space(r);
     if (r->at < r->end && *r->at == c) {
         r->at++;
@@ -31,8 +29,7 @@ static bool take(Reader *r, char c)
 
 /* A Python string as repr() writes it: '...' or "...", with \\ \' \" only; other escapes never
  * occur in module names, so they count as odd. */
-static bool python_string(Reader *r, Str *out)
-{
+static bool python_string(Reader *r, Str *out) {
     skip_space(r);
     if (r->at >= r->end || (*r->at != '\'' && *r->at != '"')) {
         return false;
@@ -57,8 +54,7 @@ static bool python_string(Reader *r, Str *out)
 }
 
 /* The last entry that names a module and is not the node's own, which stands last. */
-static bool innermost_module(Arena *arena, Str list, Str *module)
-{
+static bool innermost_module(Arena *arena, Str list, Str *module) {
     Reader r = {list.data, list.data + list.len, arena};
     Str previous = {0}, last = {0}, found = {0};
     bool any = false;
@@ -80,8 +76,7 @@ static bool innermost_module(Arena *arena, Str list, Str *module)
     return r.at == r.end && found.len > 0;
 }
 
-static bool from_scopes(Arena *arena, const Node *node, Str *path)
-{
+static bool from_scopes(Arena *arena, const Node *node, Str *path) {
     for (size_t i = 0; i < node->proto->n_metadata_props; i++) {
         const Onnx__StringStringEntryProto *entry = node->proto->metadata_props[i];
         if (entry->key && entry->value && !strcmp(entry->key, "pkg.torch.onnx.name_scopes")) {
@@ -92,8 +87,7 @@ static bool from_scopes(Arena *arena, const Node *node, Str *path)
 }
 
 /* Drops ".OP" or ".OP_7" at the end. */
-static Str without_op(Str path, Str op)
-{
+static Str without_op(Str path, Str op) {
     size_t end = path.len;
     while (end > 0 && path.data[end - 1] >= '0' && path.data[end - 1] <= '9') {
         end--;
@@ -112,8 +106,7 @@ static Str without_op(Str path, Str op)
     return path;
 }
 
-static bool from_name(Arena *arena, const Node *node, Str *path)
-{
+static bool from_name(Arena *arena, const Node *node, Str *path) {
     Str name = str_from(node->proto->name);
     while (name.len && name.data[0] == '/') {
         name = str_slice(name, 1, name.len);
@@ -129,16 +122,14 @@ static bool from_name(Arena *arena, const Node *node, Str *path)
     return path->len > 0;
 }
 
-static bool from_weight(const Layer *layer, Str *path)
-{
+static bool from_weight(const Layer *layer, Str *path) {
     const ValueInfo *value = layer->weight ? node_in(layer->weight_at, layer->weight_slot) : NULL;
     Str name = value ? value->name : (Str){0}; /* a Constant's tensor has no name of its own */
     *path = str_ends(name, STR(".weight")) ? str_slice(name, 0, name.len - 7) : name;
     return path->len > 0;
 }
 
-static void own_path(Arena *arena, Layer *layer, Str *path)
-{
+static void own_path(Arena *arena, Layer *layer, Str *path) {
     const Node *node = layer->node;
     *path = (Str){0};
     if (from_scopes(arena, node, path)) {
@@ -159,14 +150,12 @@ static void own_path(Arena *arena, Layer *layer, Str *path)
     }
 }
 
-static Str op_key(Arena *arena, Str path, Str op)
-{
+static Str op_key(Arena *arena, Str path, Str op) {
     return str_format(arena, "%.*s\n%.*s", STR_ARG(op), STR_ARG(path));
 }
 
 /* Appends #2, #3, ... when the op has this path already. counts: op and path -> nodes so far. */
-static Str unique_path(Arena *arena, Map *counts, Str path, Str op)
-{
+static Str unique_path(Arena *arena, Map *counts, Str path, Str op) {
     int *count = map_get(counts, op_key(arena, path, op));
     if (!count) {
         count = arena_new(arena, int);
@@ -185,8 +174,7 @@ static Str unique_path(Arena *arena, Map *counts, Str path, Str op)
 }
 
 /* Function -> the one layer that calls it, or `layers` itself when there are several. */
-static Map function_callers(Layers *layers)
-{
+static Map function_callers(Layers *layers) {
     Arena *arena = layers->model->session->arena;
     Map callers = map_on(arena);
     for (size_t i = 0; i < layers->model->graphs.len; i++) {
@@ -207,8 +195,7 @@ static Map function_callers(Layers *layers)
 }
 
 /* The path that stands before those of a graph's nodes; empty in the main graph. */
-static Str prefix_of(const Layers *layers, const Map *callers, const Graph *graph)
-{
+static Str prefix_of(const Layers *layers, const Map *callers, const Graph *graph) {
     if (graph->owner) {
         const Layer *owner = layer_of(layers, graph->owner);
         return owner ? owner->path : (Str){0};
@@ -222,8 +209,7 @@ static Str prefix_of(const Layers *layers, const Map *callers, const Graph *grap
                      : str_slice(graph->function, (size_t)colon + 2, graph->function.len);
 }
 
-void layers_paths(Layers *layers)
-{
+void layers_paths(Layers *layers) {
     Arena *arena = layers->model->session->arena;
     Map counts = map_on(arena), callers = function_callers(layers);
     for (size_t i = 0; i < layers->all.len; i++) {

@@ -5,8 +5,7 @@
 
 /* ---- attention and norm */
 
-static bool op_in(Str op, const char *const *names)
-{
+static bool op_in(Str op, const char *const *names) {
     for (; *names; names++) {
         if (str_is(op, *names)) {
             return true;
@@ -30,13 +29,11 @@ static const char *const carriers[] = {"Identity", "Cast", "Dropout", NULL};
 static const char *const softmax_carriers[] = {"Identity", "Cast",      "Dropout",   "Where",
                                                "Reshape",  "Transpose", "Unsqueeze", NULL};
 
-static bool carries(const Node *node, const char *const *names)
-{
+static bool carries(const Node *node, const char *const *names) {
     return node->domain.len == 0 && op_in(node->op, names);
 }
 
-static void mark(Layers *layers, const Node *node, LayerRole role)
-{
+static void mark(Layers *layers, const Node *node, LayerRole role) {
     Layer *layer = layer_of(layers, node);
     if (layer) {
         layer->roles |= (unsigned)role;
@@ -44,8 +41,7 @@ static void mark(Layers *layers, const Node *node, LayerRole role)
 }
 
 /* Products that softmax's result flows into; hops: how many carriers may still stand between. */
-static void mark_attention(Layers *layers, const Node *node, int hops)
-{
+static void mark_attention(Layers *layers, const Node *node, int hops) {
     ValueInfo *value = node->output_count ? node->outputs[0] : NULL;
     for (size_t i = 0; value && i < value->uses.len && i < 16; i++) {
         const Node *user = value->uses.at[i].node;
@@ -61,8 +57,7 @@ static void mark_attention(Layers *layers, const Node *node, int hops)
 }
 
 /* The one user of `node`'s first output that is a standard `op`; NULL if there is none. */
-static const Node *user_with(const Node *node, const char *op)
-{
+static const Node *user_with(const Node *node, const char *op) {
     ValueInfo *value = node->output_count ? node->outputs[0] : NULL;
     for (size_t i = 0; value && i < value->uses.len && i < 16; i++) {
         if (node_is(value->uses.at[i].node, op)) {
@@ -72,19 +67,16 @@ static const Node *user_with(const Node *node, const char *op)
     return NULL;
 }
 
-static bool has_constant(const Node *node)
-{
+static bool has_constant(const Node *node) {
     return value_is_constant(node_in(node, 0)) || value_is_constant(node_in(node, 1));
 }
 
-static const Node *only_user(const Node *node)
-{
+static const Node *only_user(const Node *node) {
     ValueInfo *value = node->output_count ? node->outputs[0] : NULL;
     return value && value->uses.len == 1 && !value->graph_output ? value->uses.at[0].node : NULL;
 }
 
-static const Node *past_casts(const Node *node)
-{
+static const Node *past_casts(const Node *node) {
     const Node *next = node;
     for (int i = 0; next && i < 4 && carries(next, carriers); i++) {
         next = only_user(next);
@@ -93,8 +85,7 @@ static const Node *past_casts(const Node *node)
 }
 
 /* x / sqrt(mean(x^2) + eps), gain and bias: from the ReduceMean to the last node, or NULL. */
-static const Node *norm_after(const Node *mean)
-{
+static const Node *norm_after(const Node *mean) {
     const ValueInfo *squared = node_in(mean, 0);
     const Node *square = squared ? squared->producer : NULL;
     if (!square || (!node_is(square, "Pow") && !node_is(square, "Mul"))) {
@@ -135,8 +126,7 @@ static const char *const shape_ops[] = {"Reshape",   "Transpose", "Squeeze", "Un
                                         "Dropout",   NULL};
 
 /* Does `slot` of this node pass its value on unchanged, but for shape, bias and softmax? */
-static bool passes_on(const Node *node, int slot)
-{
+static bool passes_on(const Node *node, int slot) {
     if (node->domain.len) {
         return false;
     }
@@ -149,8 +139,7 @@ static bool passes_on(const Node *node, int slot)
 static bool ends_outside(const ValueInfo *value, const bool *ends_layer, const Layers *layers);
 
 /* True if every use of the value leads only to outputs of the model, and one does. */
-static bool value_ends(const ValueInfo *value, const bool *ends_layer, const Layers *layers)
-{
+static bool value_ends(const ValueInfo *value, const bool *ends_layer, const Layers *layers) {
     bool any = false;
     if (value->graph_output) {
         if (!ends_outside(value, ends_layer, layers)) {
@@ -172,8 +161,7 @@ static bool value_ends(const ValueInfo *value, const bool *ends_layer, const Lay
     return any;
 }
 
-static bool ends_outside(const ValueInfo *value, const bool *ends_layer, const Layers *layers)
-{
+static bool ends_outside(const ValueInfo *value, const bool *ends_layer, const Layers *layers) {
     const Graph *graph = value->graph;
     if (graph == layers->model->main) {
         return true;
@@ -192,8 +180,7 @@ static bool ends_outside(const ValueInfo *value, const bool *ends_layer, const L
 }
 
 /* Backwards over the layers, so that users are decided before what they read. */
-static void mark_heads(Layers *layers)
-{
+static void mark_heads(Layers *layers) {
     bool *ends_layer = arena_many(layers->model->session->arena, bool, layers->all.len + 1);
     for (size_t i = layers->all.len; i-- > 0;) {
         Layer *layer = &layers->all.at[i];
@@ -224,13 +211,11 @@ typedef struct Search {
     Vec(int) stack;        /* layer * 2 + weight seen on the way */
 } Search;
 
-static const Layer *producer_of(const Search *s, const ValueInfo *value)
-{
+static const Layer *producer_of(const Search *s, const ValueInfo *value) {
     return value && value->producer ? layer_of(s->layers, value->producer) : NULL;
 }
 
-static void reach(Search *s, const ValueInfo *value, bool weight, int lowest)
-{
+static void reach(Search *s, const ValueInfo *value, bool weight, int lowest) {
     const Layer *from = producer_of(s, value);
     if (!from || from->index <= lowest) {
         return; /* older than what is searched for */
@@ -243,8 +228,7 @@ static void reach(Search *s, const ValueInfo *value, bool weight, int lowest)
 }
 
 /* Does `from` depend on `ancestor` along a path with a weight? */
-static bool depends(Search *s, const ValueInfo *from, const ValueInfo *ancestor)
-{
+static bool depends(Search *s, const ValueInfo *from, const ValueInfo *ancestor) {
     const Layer *made = producer_of(s, ancestor);
     int lowest = made ? made->index : -1;
     s->stamp++;
@@ -269,8 +253,7 @@ static bool depends(Search *s, const ValueInfo *from, const ValueInfo *ancestor)
 static const char *const skip_ops[] = {"Identity", "Cast",    "Dropout",   "Reshape", "Transpose",
                                        "Squeeze",  "Flatten", "Unsqueeze", NULL};
 
-static const ValueInfo *behind(const ValueInfo *value, const char *const *names)
-{
+static const ValueInfo *behind(const ValueInfo *value, const char *const *names) {
     for (int hops = 0; hops < 8 && value->producer && carries(value->producer, names); hops++) {
         const ValueInfo *before = node_in(value->producer, 0);
         if (!before || before->constant) {
@@ -282,8 +265,7 @@ static const ValueInfo *behind(const ValueInfo *value, const char *const *names)
 }
 
 /* `skip` is the short side: x itself, or x through one convolution and its norm. */
-static bool joins(Search *s, const ValueInfo *skip, const ValueInfo *around)
-{
+static bool joins(Search *s, const ValueInfo *skip, const ValueInfo *around) {
     const ValueInfo *x = behind(skip, skip_ops);
     if (depends(s, around, x)) {
         return true;
@@ -296,21 +278,18 @@ static bool joins(Search *s, const ValueInfo *skip, const ValueInfo *around)
     return shortcut && depends(s, around, behind(layer->input, skip_ops));
 }
 
-static bool is_join(const Node *node)
-{
+static bool is_join(const Node *node) {
     const ValueInfo *a = node_in(node, 0), *b = node_in(node, 1);
     return node_is(node, "Add") && a && b && !a->constant && !b->constant && a != b;
 }
 
-static Str value_key(const ValueInfo *const *value)
-{
+static Str value_key(const ValueInfo *const *value) {
     return (Str){(const char *)value, sizeof *value};
 }
 
 /* What several Adds take as an operand (an attention mask, a position code) is no skip connection,
  * though all but the first of them depend on it. */
-static Map terms_of_adds(const Layers *layers)
-{
+static Map terms_of_adds(const Layers *layers) {
     Map adds = map_on(layers->model->session->arena); /* value -> Add, or layers when several */
     for (size_t i = 0; i < layers->all.len; i++) {
         Node *node = layers->all.at[i].node;
@@ -323,8 +302,7 @@ static Map terms_of_adds(const Layers *layers)
     return adds;
 }
 
-static void mark_residuals(Layers *layers)
-{
+static void mark_residuals(Layers *layers) {
     size_t n = layers->all.len;
     Arena *arena = layers->model->session->arena;
     Search s = {.layers = layers, .arena = arena, .budget = 64 * (int64_t)n + 100000};
@@ -343,8 +321,7 @@ static void mark_residuals(Layers *layers)
     }
 }
 
-void layers_roles(Layers *layers)
-{
+void layers_roles(Layers *layers) {
     for (size_t i = 0; i < layers->all.len; i++) {
         Layer *layer = &layers->all.at[i];
         const Node *node = layer->node;

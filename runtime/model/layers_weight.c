@@ -49,8 +49,7 @@ typedef struct Found {
     bool shared;              /* something else reads what stands between */
 } Found;
 
-static const char *decoder_of(const Node *node)
-{
+static const char *decoder_of(const Node *node) {
     static const char *const ops[] = {"DequantizeLinear", "QuantizeLinear",
                                       "TRT_INT4DequantizeLinear", "TRT_FP8DequantizeLinear",
                                       "TRT_FP4DequantizeLinear"};
@@ -64,8 +63,7 @@ static const char *decoder_of(const Node *node)
 
 /* What stands between may have no other reader: an encoded weight is put in place in front of it.
  */
-static bool find_constant(Node *node, int slot, Found *found)
-{
+static bool find_constant(Node *node, int slot, Found *found) {
     *found = (Found){.at = node, .slot = slot};
     ValueInfo *value = node_in(node, slot);
     for (int hops = 0; value && hops <= CHAIN; hops++) {
@@ -93,8 +91,7 @@ static bool find_constant(Node *node, int slot, Found *found)
 }
 
 /* Axis of the stored tensor behind `axis` of what the layer reads; -1 if perm makes no sense. */
-static int axis_behind(const Found *found, int axis)
-{
+static int axis_behind(const Found *found, int axis) {
     int rank = found->tensor->rank;
     for (int i = 0; i < found->transpose_count; i++) {
         const Onnx__AttributeProto *perm = node_attribute(found->transposes[i], "perm");
@@ -114,15 +111,13 @@ static int axis_behind(const Found *found, int axis)
     return axis;
 }
 
-static bool transposed(const Node *node, const char *name)
-{
+static bool transposed(const Node *node, const char *name) {
     return node_int(node, name, 0) != 0;
 }
 
 /* Axes as the layer reads the weight; false if its rank does not fit. */
 static bool axes_read(const Layer *layer, const WeightRow *row, int rank, bool left, int *reduce,
-                      int *channel)
-{
+                      int *channel) {
     const Node *node = layer->node;
     int last = rank - 1, before = rank - 2;
     bool swap;
@@ -152,14 +147,12 @@ static bool axes_read(const Layer *layer, const WeightRow *row, int rank, bool l
     }
 }
 
-static int64_t times(int64_t a, int64_t b)
-{
+static int64_t times(int64_t a, int64_t b) {
     int64_t product;
     return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
-static void convolution(Layer *layer, const WeightRow *row)
-{
+static void convolution(Layer *layer, const WeightRow *row) {
     const Tensor *w = layer->weight;
     int64_t kernel = 1;
     for (int i = 2; i < w->rank; i++) {
@@ -176,8 +169,7 @@ static void convolution(Layer *layer, const WeightRow *row)
     layer->k = times(layer->width, kernel);
 }
 
-static void describe_state(Layers *layers, Layer *layer, const WeightRow *row, const Found *found)
-{
+static void describe_state(Layers *layers, Layer *layer, const WeightRow *row, const Found *found) {
     const char *by = row->encoded ? row->op : found->decoder;
     int type = found->tensor->type;
     if (!by && type_is_float(type)) {
@@ -194,8 +186,7 @@ static void describe_state(Layers *layers, Layer *layer, const WeightRow *row, c
     }
 }
 
-static void nbits(Layers *layers, Layer *layer, const Found *found)
-{
+static void nbits(Layers *layers, Layer *layer, const Found *found) {
     const Node *node = layer->node;
     int64_t k = node_int(node, "K", 0), n = node_int(node, "N", 0);
     layer->k = layer->width = k > 0 ? k : 0;
@@ -209,8 +200,7 @@ static void nbits(Layers *layers, Layer *layer, const Found *found)
                               (long long)node_int(node, "block_size", 0));
 }
 
-static void sides(Layer *layer)
-{
+static void sides(Layer *layer) {
     layer->groups = node_int(layer->node, "group", 1);
     layer->groups = layer->groups < 1 ? 1 : layer->groups;
     layer->stride = 1;
@@ -224,8 +214,7 @@ static void sides(Layer *layer)
     }
 }
 
-static const WeightRow *row_of(const Node *node)
-{
+static const WeightRow *row_of(const Node *node) {
     for (size_t i = 0; i < sizeof weight_rows / sizeof *weight_rows; i++) {
         const WeightRow *row = &weight_rows[i];
         if (str_is(node->domain, row->domain) && str_is(node->op, row->op)) {
@@ -235,8 +224,7 @@ static const WeightRow *row_of(const Node *node)
     return NULL;
 }
 
-static bool fits(const Layer *layer, const WeightRow *row, const Found *found, bool left)
-{
+static bool fits(const Layer *layer, const WeightRow *row, const Found *found, bool left) {
     int reduce, channel;
     if (!axes_read(layer, row, found->tensor->rank, left, &reduce, &channel)) {
         return false;
@@ -249,8 +237,7 @@ static bool fits(const Layer *layer, const WeightRow *row, const Found *found, b
     return axis_behind(found, reduce) >= 0 && axis_behind(found, channel) >= 0;
 }
 
-static void set_input(Layer *layer)
-{
+static void set_input(Layer *layer) {
     for (int i = 0; i < layer->node->input_count && !layer->input; i++) {
         ValueInfo *value = layer->node->inputs[i];
         if (value && !value->constant) {
@@ -259,8 +246,7 @@ static void set_input(Layer *layer)
     }
 }
 
-void layer_weight(Layers *layers, Layer *layer)
-{
+void layer_weight(Layers *layers, Layer *layer) {
     sides(layer);
     const WeightRow *row = row_of(layer->node);
     Found found = {0};

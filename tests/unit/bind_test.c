@@ -5,36 +5,34 @@
 static const char mixed[] =
     "opset 21\ninput x float 8 64\ninput ids int64 8\ninput im float 1 3 9 9\noutput y float 8 40\n"
     "output e float 8 64\noutput c2 float 1 8 9 9\n"
-    "weight wa float 64 64\nweight wb float16 64 96\nweight wc double 96 64\nweight wt float 40 64\n"
+    "weight wa float 64 64\nweight wb float16 64 96\nweight wc double 96 64\nweight wt float 40 "
+    "64\n"
     "weight emb float 100 64\nweight k1 float 16 3 3 3\nweight k2 float 8 16 1 1\n"
-    "MatMul x wa -> a /l.0/a/MatMul\nMatMul a wb -> b /l.0/b/MatMul\nMatMul b wc -> c /l.0/c/MatMul\n"
+    "MatMul x wa -> a /l.0/a/MatMul\nMatMul a wb -> b /l.0/b/MatMul\nMatMul b wc -> c "
+    "/l.0/c/MatMul\n"
     "Relu c -> r /act/Relu\nGemm r wt -> y /head/Gemm transB=1\n"
     "Gather emb ids -> e /emb/Gather\nConv im k1 -> c1 /k1/Conv\nConv c1 k2 -> c2 /k2/Conv\n";
 
-static int open_mixed(void **state)
-{
+static int open_mixed(void **state) {
     World *w = malloc(sizeof *w);
     *w = world_text(mixed);
     *state = w;
     return 0;
 }
 
-static int close_mixed(void **state)
-{
+static int close_mixed(void **state) {
     world_close(*state);
     free(*state);
     return 0;
 }
 
-static void accepted(World *w, const char *recipe)
-{
+static void accepted(World *w, const char *recipe) {
     if (!world_bind(w, recipe)) {
         fail_msg("%s\n%s", recipe, unit_diags(w->s));
     }
 }
 
-static void refused(World *w, const char *recipe, const char *code, const char *saying)
-{
+static void refused(World *w, const char *recipe, const char *code, const char *saying) {
     if (world_bind(w, recipe)) {
         fail_msg("accepted: %s", recipe);
     }
@@ -44,8 +42,7 @@ static void refused(World *w, const char *recipe, const char *code, const char *
     }
 }
 
-static const PlanLayer *planned(const World *w, const char *path)
-{
+static const PlanLayer *planned(const World *w, const char *path) {
     const Layer *layer = map_get(&w->layers->by_path, str_from(path));
     assert_non_null(layer);
     return plan_layer(w->plan, layer);
@@ -53,8 +50,7 @@ static const PlanLayer *planned(const World *w, const char *path)
 
 /* ---- owners */
 
-static void test_phases_stack(void **state)
-{
+static void test_phases_stack(void **state) {
     World *w = *state;
     accepted(w, "on linear { prune(2:4) }\non head { quantize(weight = int8) }\n");
     assert_int_equal(planned(w, "head")->prune, PRUNE_NM);
@@ -66,8 +62,7 @@ static void test_phases_stack(void **state)
     assert_int_equal(w->plan->untouched, 2); /* the convolutions */
 }
 
-static void test_overlap(void **state)
-{
+static void test_overlap(void **state) {
     World *w = *state;
     refused(w, "on linear { quantize(weight = int8) }\non \"l.0.*\" { quantize(weight = fp8) }\n",
             "E0401", "3 layers get two `encode` stacks");
@@ -75,8 +70,8 @@ static void test_overlap(void **state)
     assert_non_null(strstr(unit_diags(w->s), "l.0.a, l.0.b, l.0.c"));
     assert_non_null(strstr(unit_diags(w->s), "override on \"l.0.*\" {"));
     assert_non_null(strstr(unit_diags(w->s), "on linear - \"l.0.*\" {"));
-    refused(w, "on linear - head { quantize(weight = int8); }\non conv | \"l.0.a\" { skip }\n", "E0401",
-            "1 layer is skipped by one rule and changed by another");
+    refused(w, "on linear - head { quantize(weight = int8); }\non conv | \"l.0.a\" { skip }\n",
+            "E0401", "1 layer is skipped by one rule and changed by another");
     assert_non_null(strstr(unit_diags(w->s), "on linear - (head | (conv | \"l.0.a\")) {"));
     refused(w,
             "on linear { prune(0.5); quantize(weight = int8) }\n"
@@ -85,8 +80,7 @@ static void test_overlap(void **state)
     assert_int_equal(w->s->diags.errors, 1);
 }
 
-static void test_override(void **state)
-{
+static void test_override(void **state) {
     World *w = *state;
     accepted(w, "on linear { prune(2:4); quantize(weight = int8) }\n"
                 "override on head { quantize(weight = fp8) }\noverride on \"l.0.a\" { skip }\n");
@@ -104,8 +98,7 @@ static void test_override(void **state)
     accepted(w, "on linear { quantize(weight = int8) }\noverride on linear[.k > 999]? { skip }\n");
 }
 
-static void test_no_weight(void **state)
-{
+static void test_no_weight(void **state) {
     World *w = *state;
     refused(w, "on Relu { quantize(weight = int8) }\n", "E0502", "`quantize` needs a weight");
     accepted(w, "on \"**\" - (conv | embedding) { quantize(weight = int8) }\n");
@@ -119,8 +112,7 @@ static void test_no_weight(void **state)
 /* ---- formats */
 
 static void expect_format(const World *w, const char *path, KernelGranule granule, int axis,
-                          int64_t block, uint64_t stored)
-{
+                          int64_t block, uint64_t stored) {
     const PlanLayer *p = planned(w, path);
     assert_true(p->quantized);
     assert_int_equal(p->format.granule, granule);
@@ -130,8 +122,7 @@ static void expect_format(const World *w, const char *path, KernelGranule granul
     assert_int_equal(w->plan->tensors.at[p->tensor].tensor == p->layer->weight, 1);
 }
 
-static void test_granules_and_sizes(void **state)
-{
+static void test_granules_and_sizes(void **state) {
     World *w = *state;
     accepted(w, "on linear | embedding | conv { quantize(weight = int8 per channel) }\n");
     expect_format(w, "l.0.a", GRANULE_CHANNEL, 1, 0, 64 * 64 + 64 * 4);
@@ -160,8 +151,7 @@ static void test_granules_and_sizes(void **state)
     assert_false(planned(w, "head")->quantized);
 }
 
-static void test_shapes_refused(void **state)
-{
+static void test_shapes_refused(void **state) {
     World *w = *state;
     refused(w, "on linear { quantize(weight = int4 per block(64)) }\n", "E0501",
             "block 64 does not divide the input width of 1 layer");
@@ -179,8 +169,7 @@ static void test_shapes_refused(void **state)
     assert_int_equal(w->s->diags.errors, 2); /* all of one moment together */
 }
 
-static void test_encoded_weights(void **state)
-{
+static void test_encoded_weights(void **state) {
     (void)state;
     World w = world_text("input x float 8 64\noutput y float 8 8\n"
                          "weight b uint8 64 1 32\nweight s float 64 1\nweight f float 64 8\n"
@@ -204,8 +193,7 @@ static const char tied[] = "input ids int64 4\noutput y float 4 32\noutput z flo
                            "MatMul h t -> y /head/MatMul\nMatMul e t2 -> z /other/MatMul\n"
                            "weight t2 float 64 32\n";
 
-static void test_shared_weights(void **state)
-{
+static void test_shared_weights(void **state) {
     (void)state;
     World w = world_text(tied);
     accepted(&w, "on embedding | head { quantize(weight = int8 per channel) }\n");
@@ -229,20 +217,19 @@ static void test_shared_weights(void **state)
 
 /* ---- targets and opsets */
 
-static void test_targets(void **state)
-{
+static void test_targets(void **state) {
     World *w = *state;
     refused(w, "target sm_75\non linear { prune(2:4) }\n", "E0503",
             "sm_75 has no 2:4 sparse tensor cores");
     refused(w, "target sm_90\non linear { prune(4:8) }\n", "E0503", "no GPU skips these zeros");
-    refused(w, "target sm_42\non linear { prune(2:4) }\n", "E0503", "does not know the target sm_42");
+    refused(w, "target sm_42\non linear { prune(2:4) }\n", "E0503",
+            "does not know the target sm_42");
     accepted(w, "target sm_90\non linear { prune(2:4); quantize(weight = nvfp4) }\n");
     accepted(w, "target sm_75\non linear { prune(0.5); quantize(weight = fp8) }\n");
     accepted(w, "on linear { prune(4:8) }\n"); /* nobody said where it will run */
 }
 
-static void test_opsets(void **state)
-{
+static void test_opsets(void **state) {
     World *w = *state;
     accepted(w, "on linear { quantize(weight = nvfp4) }\n");
     assert_int_equal(w->plan->opset, 23);
@@ -262,7 +249,8 @@ static void test_opsets(void **state)
         int64_t opset;
     } rows[] = {{"int8", 11}, {"int8 per channel", 13}, {"fp8", 19}, {"int4", 21}, {"int2", 25}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        Str recipe = str_format(old.s->arena, "on \"k\" { quantize(weight = %s) }\n", rows[i].format);
+        Str recipe =
+            str_format(old.s->arena, "on \"k\" { quantize(weight = %s) }\n", rows[i].format);
         accepted(&old, str_c(old.s->arena, recipe));
         assert_int_equal(old.plan->opset, rows[i].opset);
     }
@@ -273,26 +261,25 @@ static void test_opsets(void **state)
 
 /* ---- expects */
 
-static void test_static_expects(void **state)
-{
+static void test_static_expects(void **state) {
     World *w = *state;
-    accepted(w, "on linear { quantize(weight = int8)\n expect matches == 4\n expect .bits <= 8.1 }\n"
-                "expect count(linear) == 4 and bits <= 8.1\nexpect bits(all) < 20\n"
-                "expect size < 1 MiB\n");
+    accepted(w,
+             "on linear { quantize(weight = int8)\n expect matches == 4\n expect .bits <= 8.1 }\n"
+             "expect count(linear) == 4 and bits <= 8.1\nexpect bits(all) < 20\n"
+             "expect size < 1 MiB\n");
     refused(w, "on linear { quantize(weight = int8)\n expect matches == 5 }\n", "E0901",
             "matches is 4, expected == 5");
     refused(w, "on linear { quantize(weight = int8)\n expect .bits <= 8.004 }\n", "E0901",
             "not met by 3 of 4 layers");
-    refused(w, "on linear { quantize(weight = int8) }\nexpect size < 1 KiB, \"must fit\"\n", "E0901",
-            "expected < 1.0 KiB");
+    refused(w, "on linear { quantize(weight = int8) }\nexpect size < 1 KiB, \"must fit\"\n",
+            "E0901", "expected < 1.0 KiB");
     assert_non_null(strstr(unit_diags(w->s), "must fit"));
     refused(w, "on linear { quantize(weight = int8) }\nexpect count(\"nobody\") == 0\n", "E0301",
             "\"nobody\"");
     accepted(w, "on linear { quantize(weight = int8)\n expect .cosine > 2 }\n"); /* after the run */
 }
 
-static void test_measured_expects(void **state)
-{
+static void test_measured_expects(void **state) {
     World *w = *state;
     accepted(w, "on linear { prune(2:4); quantize(weight = int8)\n expect .cosine >= 0.99 }\n"
                 "expect sparsity(linear) >= 0.5\n");
@@ -321,8 +308,7 @@ static void test_measured_expects(void **state)
     assert_non_null(strstr(unit_diags(w->s), "sparsity(linear)"));
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_phases_stack),
         cmocka_unit_test(test_overlap),

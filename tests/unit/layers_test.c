@@ -11,8 +11,7 @@ typedef struct World {
     char *directory;
 } World;
 
-static World open_path(const char *path)
-{
+static World open_path(const char *path) {
     World w = {.s = session_open(&sys_real)};
     w.model = model_open(w.s, str_from(path));
     if (!w.model) {
@@ -22,8 +21,7 @@ static World open_path(const char *path)
     return w;
 }
 
-static World open_text(const char *text)
-{
+static World open_text(const char *text) {
     char *directory = unit_directory(), path[4200];
     snprintf(path, sizeof path, "%s/m.onnx", directory);
     tiny_model_write(path, text);
@@ -32,8 +30,7 @@ static World open_text(const char *text)
     return w;
 }
 
-static void close_world(World *w)
-{
+static void close_world(World *w) {
     model_close(w->model);
     session_close(w->s);
     if (w->directory) {
@@ -41,8 +38,7 @@ static void close_world(World *w)
     }
 }
 
-static const Layer *layer(const World *w, const char *path)
-{
+static const Layer *layer(const World *w, const char *path) {
     const Layer *found = map_get(&w->layers->by_path, str_from(path));
     if (!found) {
         fail_msg("no layer %s", path);
@@ -50,8 +46,7 @@ static const Layer *layer(const World *w, const char *path)
     return found;
 }
 
-static size_t with_role(const World *w, unsigned role)
-{
+static size_t with_role(const World *w, unsigned role) {
     size_t n = 0;
     for (size_t i = 0; i < w->layers->all.len; i++) {
         n += (w->layers->all.at[i].roles & role) != 0;
@@ -67,8 +62,7 @@ static size_t with_role(const World *w, unsigned role)
     "weight onnx::MatMul_1 float 8 8\n"                                                            \
     "weight fc.weight float 8 8\n" a b c d
 
-static void test_both_exporters_agree(void **state)
-{
+static void test_both_exporters_agree(void **state) {
     (void)state;
     World old = open_text(NAMES("MatMul x onnx::MatMul_1 -> a /layers.0/mlp/up/MatMul\n",
                                 "Relu a -> b /layers.0/act/Relu\n",
@@ -92,8 +86,7 @@ static void test_both_exporters_agree(void **state)
     close_world(&new);
 }
 
-static void test_paths_without_names(void **state)
-{
+static void test_paths_without_names(void **state) {
     (void)state;
     World w = open_text(NAMES("MatMul x fc.weight -> a\n", "Relu a -> hidden\n",
                               "MatMul hidden fc.weight -> b @p2o.MatMul.3\n",
@@ -107,8 +100,7 @@ static void test_paths_without_names(void **state)
     close_world(&w);
 }
 
-static void test_odd_scopes_are_passed_over(void **state)
-{
+static void test_odd_scopes_are_passed_over(void **state) {
     (void)state;
     World w = open_text(NAMES(
         "Relu x -> a @one scopes=_empty_nn_module_stack_from_metadata_hook|relu\n", /* no module */
@@ -122,8 +114,7 @@ static void test_odd_scopes_are_passed_over(void **state)
     close_world(&w);
 }
 
-static void test_clashes_are_numbered_per_op(void **state)
-{
+static void test_clashes_are_numbered_per_op(void **state) {
     (void)state;
     World w = open_text(NAMES("MatMul x fc.weight -> a /q/MatMul\n", "Relu a -> b /q/Relu\n",
                               "MatMul b fc.weight -> c /q/MatMul_1\n",
@@ -157,8 +148,7 @@ static const char nested[] = "input c bool\n"
                              "MatMul a k -> b /inner/MatMul\n"
                              "end\n";
 
-static void test_subgraphs_and_functions(void **state)
-{
+static void test_subgraphs_and_functions(void **state) {
     (void)state;
     World w = open_text(nested);
     static const char *const paths[] = {"in", "gate", "gate.up", "gate.act", "last", "last.inner"};
@@ -185,8 +175,7 @@ static void test_subgraphs_and_functions(void **state)
 /* ---- weights */
 
 static void expect_axes(const World *w, const char *path, int64_t k, int64_t n, int reduce,
-                        int channel)
-{
+                        int channel) {
     const Layer *l = layer(w, path);
     assert_non_null(l->weight);
     assert_int_equal(l->k, k);
@@ -195,8 +184,7 @@ static void expect_axes(const World *w, const char *path, int64_t k, int64_t n, 
     assert_int_equal(l->channel_axis, channel);
 }
 
-static void test_axes_of_products(void **state)
-{
+static void test_axes_of_products(void **state) {
     (void)state;
     World w = open_text("input x float 1 8\ninput z float 8 1\noutput y float 1 4\n"
                         "weight kn float 8 4\nweight nk float 4 8\nweight ekn float 3 8 4\n"
@@ -232,8 +220,7 @@ static void test_axes_of_products(void **state)
     close_world(&w);
 }
 
-static void test_axes_of_convolutions(void **state)
-{
+static void test_axes_of_convolutions(void **state) {
     (void)state;
     World w = open_text("input x float 1 8 16 16\noutput y float 1 6 16 16\n"
                         "weight c float 6 4 3 5\nweight t float 8 3 2 2\n"
@@ -250,8 +237,7 @@ static void test_axes_of_convolutions(void **state)
     close_world(&w);
 }
 
-static void test_weights_behind_other_nodes(void **state)
-{
+static void test_weights_behind_other_nodes(void **state) {
     (void)state;
     World w = open_text("input x float 1 8\noutput y float 1 4\n"
                         "weight nk float16 4 8\nweight q int8 8 4\nweight s float\n"
@@ -286,8 +272,7 @@ static void test_weights_behind_other_nodes(void **state)
 
 /* ---- roles */
 
-static void test_heads(void **state)
-{
+static void test_heads(void **state) {
     (void)state;
     World w = open_text("input x float 1 8\noutput y float 1 4\noutput cache float 1 1 8\n"
                         "weight v float 8 8\nweight h float 8 4\nweight bias float 4\n"
@@ -309,8 +294,7 @@ static void test_heads(void **state)
     close_world(&w);
 }
 
-static void test_residuals(void **state)
-{
+static void test_residuals(void **state) {
     (void)state;
     World w = open_text("input x float 1 8 4 4\noutput y float 1 8 4 4\noutput z float 1 8 4 4\n"
                         "weight a float 8 8 3 3\nweight b float 8 8 1 1\nweight g float 8\n"
@@ -332,8 +316,7 @@ static void test_residuals(void **state)
     close_world(&w);
 }
 
-static void test_decomposed_layer_norm_and_attention(void **state)
-{
+static void test_decomposed_layer_norm_and_attention(void **state) {
     (void)state;
     World w = open_text(
         "input x float 1 4 8\ninput v float 1 4 8\noutput y float 1 4 8\n"
@@ -355,8 +338,7 @@ static void test_decomposed_layer_norm_and_attention(void **state)
 
 /* ---- blocks and the real model */
 
-static void test_blocks_by_structure(void **state)
-{
+static void test_blocks_by_structure(void **state) {
     (void)state;
     World w = open_text("input x float 1 8\noutput y float 1 8\n"
                         "weight u float 8 16\nweight d float 16 8\nweight i float 8 8\n"
@@ -373,8 +355,7 @@ static void test_blocks_by_structure(void **state)
     close_world(&w);
 }
 
-static void test_language_model(void **state)
-{
+static void test_language_model(void **state) {
     (void)state;
     World w = open_path(MORC_SOURCE_DIR "/tests/models/pylm-1m/model.onnx");
     assert_int_equal(w.layers->all.len, 310);
@@ -399,8 +380,7 @@ static void test_language_model(void **state)
     close_world(&w);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_exporters_agree),
         cmocka_unit_test(test_paths_without_names),

@@ -12,8 +12,7 @@ static const char recipe[] = "on linear - head {\n  prune(2:4)\n"
                              "override on \"l.1.up\" | \"l.0.up\" | \"l.2.*\" {\n"
                              "  quantize(weight = int8 per channel, method = mse)\n}\n";
 
-static World bound(void)
-{
+static World bound(void) {
     World w = world_text(model);
     if (!world_bind(&w, recipe)) {
         fail_msg("%s", unit_diags(w.s));
@@ -21,15 +20,13 @@ static World bound(void)
     return w;
 }
 
-static void has(const Buf *text, const char *part)
-{
+static void has(const Buf *text, const char *part) {
     if (!strstr(text->data, part)) {
         fail_msg("no \"%s\" in:\n%s", part, text->data);
     }
 }
 
-static void test_dump(void **state)
-{
+static void test_dump(void **state) {
     (void)state;
     World w = bound();
     Buf b = buf_on(w.s->arena);
@@ -43,8 +40,7 @@ static void test_dump(void **state)
     world_close(&w);
 }
 
-static void test_print(void **state)
-{
+static void test_print(void **state) {
     (void)state;
     World w = bound();
     Buf b = buf_on(w.s->arena);
@@ -64,8 +60,7 @@ static void test_print(void **state)
     world_close(&w);
 }
 
-static void test_json(void **state)
-{
+static void test_json(void **state) {
     (void)state;
     World w = bound();
     Buf b = buf_on(w.s->arena);
@@ -77,8 +72,7 @@ static void test_json(void **state)
     world_close(&w);
 }
 
-static void test_explain(void **state)
-{
+static void test_explain(void **state) {
     (void)state;
     World w = bound();
     Buf b = buf_on(w.s->arena);
@@ -97,8 +91,7 @@ static void test_explain(void **state)
     world_close(&w);
 }
 
-static void test_inspect(void **state)
-{
+static void test_inspect(void **state) {
     (void)state;
     World w = world_file(MORC_SOURCE_DIR "/tests/models/pylm-1m/model.onnx");
     Buf b = buf_on(w.s->arena);
@@ -115,8 +108,7 @@ static void test_inspect(void **state)
 }
 
 /* docs/formats.md holds the table as targets.list has it. */
-static void test_targets_are_documented(void **state)
-{
+static void test_targets_are_documented(void **state) {
     (void)state;
     Arena *arena = arena_open();
     Buf table = buf_on(arena);
@@ -136,8 +128,7 @@ static void test_targets_are_documented(void **state)
     arena_close(arena);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dump),    cmocka_unit_test(test_print),
         cmocka_unit_test(test_json),    cmocka_unit_test(test_explain),

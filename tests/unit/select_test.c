@@ -27,23 +27,20 @@ static const char twelve_layers[] =
     "MatMul a3 w -> a4 /m/layers.10/up/MatMul\nMatMul a4 w -> a5 /m/layers.10/down/MatMul\n"
     "MatMul a5 w -> y /m/layers.11/up/MatMul\n";
 
-static int open_decoder(void **state)
-{
+static int open_decoder(void **state) {
     World *w = malloc(sizeof *w);
     *w = world_text(decoder);
     *state = w;
     return 0;
 }
 
-static int close_decoder(void **state)
-{
+static int close_decoder(void **state) {
     world_close(*state);
     free(*state);
     return 0;
 }
 
-static bool evaluate(World *w, const char *selector, LayerSet *set)
-{
+static bool evaluate(World *w, const char *selector, LayerSet *set) {
     diags_clear(&w->s->diags);
     Str text = str_format(w->s->arena, "on %s { skip }", selector);
     const Recipe *recipe = world_recipe(w, str_c(w->s->arena, text));
@@ -51,8 +48,7 @@ static bool evaluate(World *w, const char *selector, LayerSet *set)
 }
 
 /* The paths of a selector's layers, with their op where it is not MatMul. */
-static void check(World *w, const char *selector, const char *expected)
-{
+static void check(World *w, const char *selector, const char *expected) {
     LayerSet set;
     if (!evaluate(w, selector, &set)) {
         fail_msg("%s: %s", selector, unit_diags(w->s));
@@ -72,8 +68,7 @@ static void check(World *w, const char *selector, const char *expected)
     }
 }
 
-static void refused(World *w, const char *selector, const char *code, const char *saying)
-{
+static void refused(World *w, const char *selector, const char *code, const char *saying) {
     LayerSet set;
     assert_false(evaluate(w, selector, &set));
     world_diag(w, code);
@@ -82,8 +77,7 @@ static void refused(World *w, const char *selector, const char *code, const char
     }
 }
 
-static void test_leaves(void **state)
-{
+static void test_leaves(void **state) {
     World *w = *state;
     check(w, "head", "lm_head");
     check(w, "\"**.q_proj\"", "layers.0.attn.q_proj layers.0.attn.q_proj:Add "
@@ -101,8 +95,7 @@ static void test_leaves(void **state)
     check(w, "linear - (\"nothing\"? | block(0..1))", "lm_head");
 }
 
-static void test_algebra(void **state)
-{
+static void test_algebra(void **state) {
     World *w = *state;
     check(w, "linear & !block(0..1)", "lm_head");
     check(w, "(head | Relu) - block(0)", "layers.1.mlp.act:Relu lm_head");
@@ -117,8 +110,7 @@ static void test_algebra(void **state)
     assert_int_equal(set_count(w->layers, &set), 2); /* none has a weight: all of them */
 }
 
-static void test_edges(void **state)
-{
+static void test_edges(void **state) {
     World *w = *state;
     check(w, "siblings(\"layers.1.attn.q_proj\") & linear",
           "layers.1.attn.q_proj layers.1.attn.k_proj");
@@ -131,8 +123,7 @@ static void test_edges(void **state)
           "layers.1.mlp.up_proj layers.1.mlp.act:Relu layers.1.mlp.down_proj");
 }
 
-static void test_filters(void **state)
-{
+static void test_filters(void **state) {
     World *w = *state;
     check(w, "linear[.k == 16]", "layers.0.mlp.down_proj layers.1.mlp.down_proj");
     check(w, "linear[.n >= 2 * .k and .block < 1]", "layers.0.mlp.up_proj lm_head");
@@ -152,8 +143,7 @@ static void test_filters(void **state)
     refused(w, "linear[8 / (.k - 8) > 0]", "E0304", "division by zero");
 }
 
-static void test_nothing_matches(void **state)
-{
+static void test_nothing_matches(void **state) {
     World *w = *state;
     refused(w, "linear - \"**.lm_haed\"", "E0301", "The built-in `head` finds it without a name.");
     refused(w, "linear - \"**.lm_haed\"", "E0301",
@@ -171,8 +161,7 @@ static void test_nothing_matches(void **state)
     assert_int_equal(w->s->diags.errors, 2); /* both at once */
 }
 
-static void test_loose_regex(void **state)
-{
+static void test_loose_regex(void **state) {
     (void)state;
     World w = world_text(twelve_layers);
     LayerSet set;
@@ -190,8 +179,7 @@ static void test_loose_regex(void **state)
     world_close(&w);
 }
 
-static void test_without_blocks(void **state)
-{
+static void test_without_blocks(void **state) {
     (void)state;
     World w = world_text("input x float 8 8\noutput y float 8 8\nweight w float 8 8\n"
                          "MatMul x w -> y /only\n");
@@ -200,8 +188,7 @@ static void test_without_blocks(void **state)
     world_close(&w);
 }
 
-static void braces(World *w, const char *words, const char *expected)
-{
+static void braces(World *w, const char *words, const char *expected) {
     StrList list = {0};
     char *copy = (char *)str_c(w->s->arena, str_from(words));
     for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) {
@@ -212,8 +199,7 @@ static void braces(World *w, const char *words, const char *expected)
     assert_str(buf_view(&out), expected);
 }
 
-static void test_names_in_braces(void **state)
-{
+static void test_names_in_braces(void **state) {
     World *w = *state;
     braces(w, "a.1.b a.2.b a.3.b a.28.b", "a.{1..3,28}.b");
     braces(w, "a.0.q a.0.k a.1.q a.1.k", "a.{0,1}.{q,k}");
@@ -223,8 +209,7 @@ static void test_names_in_braces(void **state)
     braces(w, "only", "only");
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leaves),          cmocka_unit_test(test_algebra),
         cmocka_unit_test(test_edges),           cmocka_unit_test(test_filters),

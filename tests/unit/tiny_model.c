@@ -12,16 +12,14 @@ typedef struct Lines {
     int64_t opset;
 } Lines;
 
-static void die(const char *line)
-{
+static void die(const char *line) {
     fprintf(stderr, "tiny_model: cannot read: %s\n", line);
     exit(1);
 }
 
 /* ---- protobuf */
 
-static void varint(Buf *b, uint64_t v)
-{
+static void varint(Buf *b, uint64_t v) {
     while (v >= 0x80) {
         buf_char(b, (char)(v | 0x80));
         v >>= 7;
@@ -29,28 +27,24 @@ static void varint(Buf *b, uint64_t v)
     buf_char(b, (char)v);
 }
 
-static void number(Buf *b, int field, int64_t v)
-{
+static void number(Buf *b, int field, int64_t v) {
     varint(b, (uint64_t)field << 3);
     varint(b, (uint64_t)v);
 }
 
-static void bytes(Buf *b, int field, Str s)
-{
+static void bytes(Buf *b, int field, Str s) {
     varint(b, (uint64_t)field << 3 | 2);
     varint(b, s.len);
     buf_str(b, s);
 }
 
-static void text(Buf *b, int field, const char *s)
-{
+static void text(Buf *b, int field, const char *s) {
     bytes(b, field, str_from(s));
 }
 
 /* ---- tensors and values */
 
-static int type_of(const char *name, int *bits)
-{
+static int type_of(const char *name, int *bits) {
     static const struct {
         const char *name;
         int type, bits;
@@ -67,8 +61,7 @@ static int type_of(const char *name, int *bits)
     return 0;
 }
 
-static Str tensor(Lines *l, const char *name, const char *type, char **dims, int rank)
-{
+static Str tensor(Lines *l, const char *name, const char *type, char **dims, int rank) {
     int bits = 0;
     int64_t count = 1;
     Buf b = buf_on(l->arena);
@@ -83,8 +76,7 @@ static Str tensor(Lines *l, const char *name, const char *type, char **dims, int
     return buf_view(&b);
 }
 
-static Str value_info(Lines *l, char **words, int count)
-{
+static Str value_info(Lines *l, char **words, int count) {
     int bits;
     Buf shape = buf_on(l->arena), typed = buf_on(l->arena), type = buf_on(l->arena);
     Buf info = buf_on(l->arena);
@@ -103,8 +95,7 @@ static Str value_info(Lines *l, char **words, int count)
 
 /* ---- nodes */
 
-static Str split_list(Lines *l, const char *key, char *value)
-{
+static Str split_list(Lines *l, const char *key, char *value) {
     Buf b = buf_on(l->arena);
     text(&b, 1, key);
     if (*value == '\'') {
@@ -131,8 +122,7 @@ static Str split_list(Lines *l, const char *key, char *value)
 }
 
 /* "|a|b" -> ['', 'a', 'b'] */
-static Str scopes(Lines *l, const char *value)
-{
+static Str scopes(Lines *l, const char *value) {
     Buf list = buf_on(l->arena), entry = buf_on(l->arena);
     buf_printf(&list, "['");
     for (; *value; value++) {
@@ -150,8 +140,7 @@ static Str scopes(Lines *l, const char *value)
 
 static Str graph(Lines *l, bool function);
 
-static Str node(Lines *l, char **words, int count)
-{
+static Str node(Lines *l, char **words, int count) {
     Buf b = buf_on(l->arena);
     bool out = false;
     for (int i = 1; i < count; i++) {
@@ -186,8 +175,7 @@ static Str node(Lines *l, char **words, int count)
 
 /* ---- graphs */
 
-static int split(char *line, char **words)
-{
+static int split(char *line, char **words) {
     int count = 0;
     for (char *word = strtok(line, " "); word && count < 64; word = strtok(NULL, " ")) {
         words[count++] = word;
@@ -195,8 +183,7 @@ static int split(char *line, char **words)
     return count;
 }
 
-static Str function(Lines *l, char **words, int count)
-{
+static Str function(Lines *l, char **words, int count) {
     Buf b = buf_on(l->arena), import = buf_on(l->arena);
     bool out = false;
     text(&b, 1, words[2]);
@@ -216,8 +203,7 @@ static Str function(Lines *l, char **words, int count)
 }
 
 /* Lines up to `end`. Functions of the model are handed out through `functions`. */
-static Str graph_lines(Lines *l, bool is_function, Buf *functions)
-{
+static Str graph_lines(Lines *l, bool is_function, Buf *functions) {
     Buf b = buf_on(l->arena);
     if (!is_function) {
         text(&b, 2, "g");
@@ -249,21 +235,18 @@ static Str graph_lines(Lines *l, bool is_function, Buf *functions)
     return buf_view(&b);
 }
 
-static Str graph(Lines *l, bool is_function)
-{
+static Str graph(Lines *l, bool is_function) {
     return graph_lines(l, is_function, NULL);
 }
 
-static void import(Lines *l, Buf *model, const char *domain, int64_t version)
-{
+static void import(Lines *l, Buf *model, const char *domain, int64_t version) {
     Buf b = buf_on(l->arena);
     text(&b, 1, domain);
     number(&b, 2, version);
     bytes(model, 8, buf_view(&b));
 }
 
-Str tiny_model(Arena *arena, const char *source)
-{
+Str tiny_model(Arena *arena, const char *source) {
     Lines l = {.arena = arena, .opset = 21};
     char *rest = (char *)str_c(arena, str_from(source));
     l.at = arena_many(arena, char *, strlen(source) + 2);
@@ -286,8 +269,7 @@ Str tiny_model(Arena *arena, const char *source)
     return buf_view(&model);
 }
 
-void tiny_model_write(const char *path, const char *source)
-{
+void tiny_model_write(const char *path, const char *source) {
     Arena *arena = arena_open();
     Str bytes_of = tiny_model(arena, source);
     FILE *f = fopen(path, "wb");
