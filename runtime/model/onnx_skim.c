@@ -70,10 +70,23 @@ static bool is_payload(const Frame *frame, uint32_t number) {
     return frame->self.kind == SKIM_TENSOR && (fields >> number & 1);
 }
 
+/* What is no model is mostly text: a page, a pointer of Git LFS, JSON before safetensors. */
+static void note_text(const Walk *w, Diag *d) {
+    enum { SHOWN = 24 };
+    const uint8_t *begin = w->input->data;
+    for (size_t i = 0; i < SHOWN; i++) {
+        if (i >= w->input->size || begin[i] < ' ' || begin[i] > '~') {
+            return;
+        }
+    }
+    diag_note(d, "the file begins with the text `%.*s...`", SHOWN, (const char *)begin);
+}
+
 static bool bad(const Walk *w, uint64_t offset, const char *why) {
     const Frame *frame = &w->stack[w->depth];
-    model_error_at(w->session, w->input, offset, "E1001", "not a valid ONNX model: %s, in a %s",
-                   why, frame->type->short_name);
+    note_text(w, model_error_at(w->session, w->input, offset, "E1001",
+                                "not a valid ONNX model: %s, in a %s", why,
+                                frame->type->short_name));
     return false;
 }
 

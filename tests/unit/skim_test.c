@@ -23,6 +23,7 @@ static void wire_level(void **state) {
     refused(J(tiny(), T(1, "ir as text")), "E1001", "wrong wire type");
     refused(J(tiny(), F(7, STR(""))), "E1001", "given twice"); /* two graphs */
     refused(J(I(1, 8), F(8, opset("", 17))), "E1009", "no graph");
+    refused(STR("version https://git-lfs.github.com/spec/v1\n"), "E1001", "`version https://git-lfs....`");
 }
 
 /* Legal oddities: padded numbers, unknown fields of every wire type, both array encodings. */
