@@ -206,6 +206,44 @@ static void bind_tensors(Bind *b) {
     }
 }
 
+/* ---- siblings */
+
+static bool same_format(const PlanLayer *a, const PlanLayer *z) {
+    const PlanFormat *f = &a->format, *g = &z->format;
+    return f->element == g->element && f->granule == g->granule && f->block == g->block &&
+           f->scale == g->scale;
+}
+
+/* Of each pair of rules that encode siblings differently: one warning. */
+static void compare_siblings(Bind *b) {
+    Map first_of = map_on(b->s->arena), pairs = map_on(b->s->arena);
+    for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
+        PlanLayer *z = &b->plan->layers_planned.at[i];
+        Str key = {(const char *)&z->layer->input, sizeof z->layer->input};
+        if (!z->quantized || !z->layer->input || !(z->layer->roles & ROLE_LINEAR)) {
+            continue;
+        }
+        const PlanLayer *a = map_get(&first_of, key);
+        if (!a) {
+            map_put(&first_of, key, z);
+        } else if (a->owner[1].rule != z->owner[1].rule && !same_format(a, z)) {
+            Str pair = str_format(b->s->arena, "%d %d", a->owner[1].rule_index,
+                                  z->owner[1].rule_index);
+            LayerSet *layers = map_get(&pairs, pair);
+            if (!layers) {
+                layers = arena_new(b->s->arena, LayerSet);
+                *layers = set_none(b->s, b->layers);
+                map_put(&pairs, pair, layers);
+            }
+            set_add(layers, a->layer->index);
+            set_add(layers, z->layer->index);
+        }
+    }
+    for (size_t i = 0; i < pairs.len; i++) {
+        report_siblings(b, pairs.entries[i].value);
+    }
+}
+
 /* ---- totals */
 
 static uint64_t input_size(const Model *model) {
@@ -271,6 +309,7 @@ bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
     if (!b.failed) {
         bind_tensors(&b);
         bind_opset(&b);
+        compare_siblings(&b);
         add_up(&b);
     }
     bind_expects(&b);

@@ -52,6 +52,8 @@ void report_encoded(Bind *b, const BindRule *rule, const Step *step, const Layer
                     const LayerSet *encoded);
 void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z);
 void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *layer, size_t others);
+/* W0409: layers that read the same input are encoded differently by two rules. */
+void report_siblings(Bind *b, const LayerSet *layers);
 /* The selector as one expression, fit to stand after `on` and, in (), beside an operator. */
 Str selector_text(Session *s, const Selector *selector);
 Str selector_operand(Session *s, const Selector *selector);

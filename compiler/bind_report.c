@@ -259,3 +259,38 @@ void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *lay
               "let the rule have all of them, or quantize this layer too: it then gets a weight of "
               "its own");
 }
+
+/* ---- W0409 */
+
+static const PlanLayer *planned_of(const Bind *b, size_t layer) {
+    return &b->plan->layers_planned.at[b->planned[layer]];
+}
+
+void report_siblings(Bind *b, const LayerSet *layers) {
+    const PlanLayer *a = NULL, *z = NULL;
+    for (size_t i = 0; i < b->layers->all.len; i++) {
+        const PlanLayer *planned = layers->has[i] ? planned_of(b, i) : NULL;
+        if (planned && !a) {
+            a = planned;
+        } else if (planned && !z && planned->owner[1].rule != a->owner[1].rule) {
+            z = planned;
+        }
+    }
+    if (a->owner[1].rule_index > z->owner[1].rule_index) {
+        const PlanLayer *swap = a;
+        a = z;
+        z = swap;
+    }
+    Buf first = buf_on(b->s->arena), second = buf_on(b->s->arena);
+    plan_format_print(a, &first);
+    plan_format_print(z, &second);
+    Diag *d = diag_warning(b->s, "W0409", z->owner[1].rule->selector_span,
+                           "%.*s that read the same inputs are encoded differently",
+                           STR_ARG(layers_text(b, layers->count)));
+    diag_label(d, "%.*s", STR_ARG(buf_view(&second)));
+    diag_span(d, a->owner[1].rule->selector_span, "%.*s", STR_ARG(buf_view(&first)));
+    few_layers(b, d, layers);
+    diag_note(d, "runtimes fuse such layers (q, k, v; gate, up) and then want one scheme for all");
+    diag_help(d, "take the siblings along:   on siblings(%.*s) {",
+              STR_ARG(rule_text(b->s, z->owner[1].rule)));
+}

@@ -215,6 +215,23 @@ static void test_shared_weights(void **state) {
     world_close(&w);
 }
 
+static void test_siblings(void **state) {
+    (void)state;
+    World w = world_text("input x float 1 64\noutput y float 1 64\nweight a float 64 64\n"
+                         "weight b float 64 64\nweight c float 64 64\nMatMul x a -> q /q/MatMul\n"
+                         "MatMul x b -> k /k/MatMul\nAdd q k -> s /s/Add\n"
+                         "MatMul s c -> y /o/MatMul\n");
+    accepted(&w, "on \"{q,o}\" { quantize(weight = int8) }\non \"k\" { quantize(weight = fp8) }\n");
+    assert_int_equal(w.s->diags.warnings, 1);
+    world_diag(&w, "W0409");
+    assert_non_null(strstr(unit_diags(w.s), "2 layers that read the same inputs"));
+    accepted(&w, "on \"{q,k}\" { quantize(weight = int8) }\non \"o\" { quantize(weight = fp8) }\n");
+    assert_int_equal(w.s->diags.warnings, 0);
+    accepted(&w, "on \"q\" { quantize(weight = int8) }\non \"k\" { quantize(weight = int8) }\n");
+    assert_int_equal(w.s->diags.warnings, 0); /* two rules, one format */
+    world_close(&w);
+}
+
 /* ---- targets and opsets */
 
 static void test_targets(void **state) {
@@ -318,6 +335,7 @@ int main(void) {
         cmocka_unit_test(test_shapes_refused),
         cmocka_unit_test(test_encoded_weights),
         cmocka_unit_test(test_shared_weights),
+        cmocka_unit_test(test_siblings),
         cmocka_unit_test(test_targets),
         cmocka_unit_test(test_opsets),
         cmocka_unit_test(test_static_expects),
