@@ -14,35 +14,30 @@ static const char *const kind_names[] = {
 #undef X
 };
 
-const char *ast_kind_name(AstKind kind)
-{
+const char *ast_kind_name(AstKind kind) {
     return kind_names[kind];
 }
 
-static void dump(const Ast *a, int depth, const char *role, Buf *out)
-{
-    buf_repeat(out, ' ', (size_t)(depth < MAX_INDENT ? depth : MAX_INDENT) * 2);
-    buf_printf(out, "%s%s", role, ast_kind_name(a->kind));
-    if (a->name.len) {
-        buf_printf(out, " %.*s", STR_ARG(a->name));
+static void dump_number(const Ast *a, Buf *out) {
+    if (a->is_int) {
+        buf_printf(out, " %lld", (long long)a->integer);
+    } else {
+        char text[32]; /* the shortest form that reads back, as 0.99 */
+        for (int digits = 6; digits <= 17; digits++) {
+            snprintf(text, sizeof text, "%.*g", digits, a->number);
+            if (strtod(text, NULL) == a->number) {
+                break;
+            }
+        }
+        buf_printf(out, " %s", text);
     }
-    if (a->type.len) {
-        buf_printf(out, ": %.*s", STR_ARG(a->type));
-    }
+}
+
+/* What a node has beside its name: its value, operator or flag. */
+static void dump_value(const Ast *a, Buf *out) {
     switch (a->kind) {
     case AST_NUMBER:
-        if (a->is_int) {
-            buf_printf(out, " %lld", (long long)a->integer);
-        } else {
-            char text[32]; /* the shortest form that reads back, as 0.99 */
-            for (int digits = 6; digits <= 17; digits++) {
-                snprintf(text, sizeof text, "%.*g", digits, a->number);
-                if (strtod(text, NULL) == a->number) {
-                    break;
-                }
-            }
-            buf_printf(out, " %s", text);
-        }
+        dump_number(a, out);
         break;
     case AST_RATIO:
         buf_printf(out, " %lld:%lld", (long long)a->integer, (long long)a->integer2);
@@ -63,7 +58,9 @@ static void dump(const Ast *a, int depth, const char *role, Buf *out)
     case AST_ON:
         buf_printf(out, "%s", a->flag ? " override" : "");
         break;
-    case AST_STEP: case AST_INCLUDE: case AST_PER:
+    case AST_STEP:
+    case AST_INCLUDE:
+    case AST_PER:
         buf_printf(out, "%s", a->flag ? " ()" : "");
         break;
     case AST_FN:
@@ -72,6 +69,18 @@ static void dump(const Ast *a, int depth, const char *role, Buf *out)
     default:
         break;
     }
+}
+
+static void dump(const Ast *a, int depth, const char *role, Buf *out) {
+    buf_repeat(out, ' ', (size_t)(depth < MAX_INDENT ? depth : MAX_INDENT) * 2);
+    buf_printf(out, "%s%s", role, ast_kind_name(a->kind));
+    if (a->name.len) {
+        buf_printf(out, " %.*s", STR_ARG(a->name));
+    }
+    if (a->type.len) {
+        buf_printf(out, ": %.*s", STR_ARG(a->type));
+    }
+    dump_value(a, out);
     buf_char(out, '\n');
     const Ast *children[3] = {a->a, a->b, a->c};
     for (int i = 0; i < 3; i++) {
@@ -85,14 +94,12 @@ static void dump(const Ast *a, int depth, const char *role, Buf *out)
     }
 }
 
-void ast_dump(const Ast *ast, Buf *out)
-{
+void ast_dump(const Ast *ast, Buf *out) {
     dump(ast, 0, "", out);
 }
 
 /* ---- an expression on one line; literals stay as they were written */
-static void args(const AstList *list, Buf *out)
-{
+static void args(const AstList *list, Buf *out) {
     for (size_t i = 0; i < list->len; i++) {
         if (i) {
             buf_str(out, STR(", "));
@@ -101,15 +108,13 @@ static void args(const AstList *list, Buf *out)
     }
 }
 
-static void call(const AstList *list, Buf *out)
-{
+static void call(const AstList *list, Buf *out) {
     buf_char(out, '(');
     args(list, out);
     buf_char(out, ')');
 }
 
-static void binary(const Ast *e, Buf *out)
-{
+static void binary(const Ast *e, Buf *out) {
     ast_format_expr(e->a, out);
     if (e->op == OP_RANGE) {
         buf_str(out, STR(".."));
@@ -119,8 +124,7 @@ static void binary(const Ast *e, Buf *out)
     ast_format_expr(e->b, out);
 }
 
-static void postfix(const Ast *e, Buf *out)
-{
+static void postfix(const Ast *e, Buf *out) {
     ast_format_expr(e->a, out);
     switch (e->kind) {
     case AST_MEMBER:
@@ -152,8 +156,7 @@ static void postfix(const Ast *e, Buf *out)
 }
 
 /* As written, but one space before a unit: 5 GiB. */
-static void number(Str text, Buf *out)
-{
+static void number(Str text, Buf *out) {
     for (size_t i = 0; i < text.len; i++) {
         char c = text.data[i];
         if (c == 'K' || c == 'M' || c == 'G') {
@@ -165,8 +168,7 @@ static void number(Str text, Buf *out)
     }
 }
 
-void ast_format_expr(const Ast *e, Buf *out)
-{
+void ast_format_expr(const Ast *e, Buf *out) {
     switch (e->kind) {
     case AST_IF:
         buf_str(out, STR("if "));
@@ -183,8 +185,13 @@ void ast_format_expr(const Ast *e, Buf *out)
         buf_printf(out, "%s%s", ast_op_text[e->op], e->op == OP_NOT ? " " : "");
         ast_format_expr(e->a, out);
         break;
-    case AST_MEMBER: case AST_PER: case AST_SCALE: case AST_DYNAMIC: case AST_OPTIONAL:
-    case AST_CALL: case AST_INDEX:
+    case AST_MEMBER:
+    case AST_PER:
+    case AST_SCALE:
+    case AST_DYNAMIC:
+    case AST_OPTIONAL:
+    case AST_CALL:
+    case AST_INDEX:
         postfix(e, out);
         break;
     case AST_ARG:

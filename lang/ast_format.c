@@ -7,26 +7,23 @@ enum { WIDTH = 100 };
 
 typedef struct Printer {
     Buf *out;
-    size_t line;   /* where the line being written began */
+    size_t line; /* where the line being written began */
 } Printer;
 
 static void statement(Printer *f, const Ast *a, size_t indent);
 static void value(Printer *f, const Ast *e, size_t indent, size_t tail);
 
-static void newline(Printer *f, size_t indent)
-{
+static void newline(Printer *f, size_t indent) {
     buf_char(f->out, '\n');
     f->line = f->out->len;
     buf_repeat(f->out, ' ', indent);
 }
 
-static bool fits(const Printer *f, size_t more)
-{
+static bool fits(const Printer *f, size_t more) {
     return f->out->len - f->line + more <= WIDTH;
 }
 
-static size_t flat_length(const Printer *f, const Ast *e)
-{
+static size_t flat_length(const Printer *f, const Ast *e) {
     ArenaMark mark = arena_mark(f->out->arena);
     Buf b = buf_on(f->out->arena);
     ast_format_expr(e, &b);
@@ -34,8 +31,7 @@ static size_t flat_length(const Printer *f, const Ast *e)
     return b.len;
 }
 
-static size_t flat_list_length(const Printer *f, const AstList *list)
-{
+static size_t flat_list_length(const Printer *f, const AstList *list) {
     size_t n = 0;
     for (size_t i = 0; i < list->len; i++) {
         n += flat_length(f, list->at[i]) + (i ? 2 : 0);
@@ -45,8 +41,7 @@ static size_t flat_list_length(const Printer *f, const AstList *list)
 
 /* (a, b) or [a, b]: on one line when it fits with `tail` columns after it, else one a line. */
 static void bracketed(Printer *f, const char brackets[2], const AstList *list, size_t indent,
-                      size_t tail)
-{
+                      size_t tail) {
     buf_char(f->out, brackets[0]);
     if (list->len == 0 || fits(f, flat_list_length(f, list) + 1 + tail)) {
         for (size_t i = 0; i < list->len; i++) {
@@ -65,24 +60,20 @@ static void bracketed(Printer *f, const char brackets[2], const AstList *list, s
     buf_char(f->out, brackets[1]);
 }
 
-static void arguments(Printer *f, const AstList *list, size_t indent, size_t tail)
-{
+static void arguments(Printer *f, const AstList *list, size_t indent, size_t tail) {
     bracketed(f, "()", list, indent, tail);
 }
 
 /* Operators that continue the line before when they begin one. */
-static bool may_lead(AstOp op)
-{
+static bool may_lead(AstOp op) {
     return op == OP_OR || op == OP_AND || op == OP_UNION || op == OP_INTERSECT || op == OP_SUB;
 }
 
-static bool same_operator(const Ast *e, AstOp op)
-{
+static bool same_operator(const Ast *e, AstOp op) {
     return e->kind == AST_BINARY && e->op == op;
 }
 
-static bool begins_line(Span at)
-{
+static bool begins_line(Span at) {
     uint32_t i = at.offset;
     while (i > 0 && (at.source->text.data[i - 1] == ' ' || at.source->text.data[i - 1] == '\t')) {
         i--;
@@ -91,8 +82,7 @@ static bool begins_line(Span at)
 }
 
 /* The author wrote a | b over several lines: a list, and it stays one. */
-static bool is_tall_list(const Ast *e)
-{
+static bool is_tall_list(const Ast *e) {
     for (; same_operator(e, OP_UNION); e = e->a) {
         if (begins_line(e->op_span)) {
             return true;
@@ -102,8 +92,7 @@ static bool is_tall_list(const Ast *e)
 }
 
 /* a | b | c, each operand but the first on a line of its own, behind the operator. */
-static void tall_list(Printer *f, const Ast *e, size_t indent, size_t tail)
-{
+static void tall_list(Printer *f, const Ast *e, size_t indent, size_t tail) {
     Vec(const Ast *) right = {0};
     const Ast *first = e;
     for (; same_operator(first, e->op); first = first->a) {
@@ -118,8 +107,7 @@ static void tall_list(Printer *f, const Ast *e, size_t indent, size_t tail)
     }
 }
 
-static void tall_if(Printer *f, const Ast *e, size_t indent, size_t tail)
-{
+static void tall_if(Printer *f, const Ast *e, size_t indent, size_t tail) {
     buf_str(f->out, STR("if "));
     value(f, e->a, indent, 0);
     newline(f, indent + 2);
@@ -131,8 +119,7 @@ static void tall_if(Printer *f, const Ast *e, size_t indent, size_t tail)
 }
 
 /* What follows the operand of a postfix form: " per block", ".name", "[...]". */
-static void suffix(Printer *f, const Ast *e, size_t indent, size_t tail)
-{
+static void suffix(Printer *f, const Ast *e, size_t indent, size_t tail) {
     switch (e->kind) {
     case AST_CALL:
         arguments(f, &e->kids, indent, tail);
@@ -160,8 +147,7 @@ static void suffix(Printer *f, const Ast *e, size_t indent, size_t tail)
 }
 
 /* Does a call stand somewhere in a chain of postfix forms? Its arguments break first. */
-static bool has_call(const Ast *e)
-{
+static bool has_call(const Ast *e) {
     while (e && (e->kind == AST_PER || e->kind == AST_INDEX || e->kind == AST_MEMBER ||
                  e->kind == AST_SCALE || e->kind == AST_DYNAMIC || e->kind == AST_OPTIONAL)) {
         e = e->a;
@@ -169,8 +155,7 @@ static bool has_call(const Ast *e)
     return e && e->kind == AST_CALL;
 }
 
-static void tall_postfix(Printer *f, const Ast *e, size_t indent, size_t tail)
-{
+static void tall_postfix(Printer *f, const Ast *e, size_t indent, size_t tail) {
     if (e->kind != AST_CALL && has_call(e->a)) {
         size_t rest = flat_length(f, e) - flat_length(f, e->a);
         value(f, e->a, indent, tail + rest);
@@ -180,9 +165,8 @@ static void tall_postfix(Printer *f, const Ast *e, size_t indent, size_t tail)
     suffix(f, e, indent, tail);
 }
 
-/* An expression with `tail` columns after it: flat when it fits, else broken from the outside in. */
-static void value(Printer *f, const Ast *e, size_t indent, size_t tail)
-{
+/* An expression with `tail` columns after it: flat when it fits, else broken outside first. */
+static void value(Printer *f, const Ast *e, size_t indent, size_t tail) {
     if (fits(f, flat_length(f, e) + tail) && !is_tall_list(e)) {
         ast_format_expr(e, f->out);
         return;
@@ -198,7 +182,12 @@ static void value(Printer *f, const Ast *e, size_t indent, size_t tail)
     case AST_IF:
         tall_if(f, e, indent, tail);
         break;
-    case AST_CALL: case AST_PER: case AST_INDEX: case AST_MEMBER: case AST_SCALE: case AST_DYNAMIC:
+    case AST_CALL:
+    case AST_PER:
+    case AST_INDEX:
+    case AST_MEMBER:
+    case AST_SCALE:
+    case AST_DYNAMIC:
     case AST_OPTIONAL:
         tall_postfix(f, e, indent, tail);
         break;
@@ -219,8 +208,7 @@ static void value(Printer *f, const Ast *e, size_t indent, size_t tail)
     }
 }
 
-static void comment_lines(Printer *f, const Str *lines, size_t count, size_t indent, bool first)
-{
+static void comment_lines(Printer *f, const Str *lines, size_t count, size_t indent, bool first) {
     bool blank = first;
     for (size_t i = 0; i < count; i++) {
         if (lines[i].len == 0) {
@@ -239,8 +227,7 @@ static void comment_lines(Printer *f, const Str *lines, size_t count, size_t ind
 }
 
 /* The statements of a file or of a pair of braces, each on its line. */
-static void statements(Printer *f, const AstList *list, const AstComments *owner, size_t indent)
-{
+static void statements(Printer *f, const AstList *list, const AstComments *owner, size_t indent) {
     for (size_t i = 0; i < list->len; i++) {
         const Ast *a = list->at[i];
         bool first = i == 0;
@@ -261,8 +248,7 @@ static void statements(Printer *f, const AstList *list, const AstComments *owner
     }
 }
 
-static void braces(Printer *f, const AstList *list, const AstComments *comments, size_t indent)
-{
+static void braces(Printer *f, const AstList *list, const AstComments *comments, size_t indent) {
     if (list->len == 0 && (!comments || comments->inside.len == 0)) {
         buf_str(f->out, STR("{ }"));
         return;
@@ -273,19 +259,16 @@ static void braces(Printer *f, const AstList *list, const AstComments *comments,
     buf_char(f->out, '}');
 }
 
-static void block(Printer *f, const Ast *b, size_t indent)
-{
+static void block(Printer *f, const Ast *b, size_t indent) {
     braces(f, &b->kids, b->comments, indent);
 }
 
-static void declaration(Printer *f, const Ast *a, const char *word, size_t indent)
-{
+static void declaration(Printer *f, const Ast *a, const char *word, size_t indent) {
     buf_printf(f->out, "%s %.*s = ", word, STR_ARG(a->name));
     value(f, a->a, indent, 0);
 }
 
-static void param(Printer *f, const Ast *a)
-{
+static void param(Printer *f, const Ast *a) {
     buf_printf(f->out, "param %.*s: %.*s", STR_ARG(a->name), STR_ARG(a->type));
     if (a->a) {
         buf_str(f->out, STR(" in "));
@@ -297,8 +280,7 @@ static void param(Printer *f, const Ast *a)
     }
 }
 
-static void function(Printer *f, const Ast *a, size_t indent)
-{
+static void function(Printer *f, const Ast *a, size_t indent) {
     buf_printf(f->out, "fn %.*s(", STR_ARG(a->name));
     AstList body = {0};
     for (size_t i = 0; i < a->kids.len; i++) {
@@ -319,12 +301,12 @@ static void function(Printer *f, const Ast *a, size_t indent)
     }
 }
 
-static void transform(Printer *f, const Ast *a, size_t indent)
-{
+static void transform(Printer *f, const Ast *a, size_t indent) {
     buf_printf(f->out, "transform %.*s(", STR_ARG(a->name));
     for (size_t i = 0; i < a->kids.len; i++) {
         const Ast *formal = a->kids.at[i];
-        buf_printf(f->out, "%s%.*s: %.*s", i ? ", " : "", STR_ARG(formal->name), STR_ARG(formal->type));
+        buf_printf(f->out, "%s%.*s: %.*s", i ? ", " : "", STR_ARG(formal->name),
+                   STR_ARG(formal->type));
         if (formal->b) {
             buf_str(f->out, STR(" = "));
             ast_format_expr(formal->b, f->out);
@@ -334,8 +316,7 @@ static void transform(Printer *f, const Ast *a, size_t indent)
     block(f, a->a, indent);
 }
 
-static void step(Printer *f, const Ast *a, size_t indent)
-{
+static void step(Printer *f, const Ast *a, size_t indent) {
     ast_format_expr(a->a, f->out);
     if (a->flag) {
         arguments(f, &a->kids, indent, a->b ? 2 : 0);
@@ -346,8 +327,7 @@ static void step(Printer *f, const Ast *a, size_t indent)
     }
 }
 
-static void use(Printer *f, const Ast *a)
-{
+static void use(Printer *f, const Ast *a) {
     buf_str(f->out, STR("use "));
     ast_format_expr(a->a, f->out);
     if (a->name.len) {
@@ -355,8 +335,7 @@ static void use(Printer *f, const Ast *a)
     }
 }
 
-static void rule(Printer *f, const Ast *a, size_t indent)
-{
+static void rule(Printer *f, const Ast *a, size_t indent) {
     buf_printf(f->out, "%son ", a->flag ? "override " : "");
     value(f, a->a, indent, 2);
     buf_char(f->out, ' ');
@@ -364,8 +343,7 @@ static void rule(Printer *f, const Ast *a, size_t indent)
 }
 
 /* Statements that are a word and what follows it. */
-static void short_statement(Printer *f, const Ast *a, size_t indent)
-{
+static void short_statement(Printer *f, const Ast *a, size_t indent) {
     switch (a->kind) {
     case AST_EDITION:
         buf_str(f->out, STR("mor "));
@@ -406,10 +384,14 @@ static void short_statement(Printer *f, const Ast *a, size_t indent)
     }
 }
 
-static void statement(Printer *f, const Ast *a, size_t indent)
-{
+static void statement(Printer *f, const Ast *a, size_t indent) {
     switch (a->kind) {
-    case AST_EDITION: case AST_USE: case AST_TARGET: case AST_EMIT: case AST_INCLUDE: case AST_WITHIN:
+    case AST_EDITION:
+    case AST_USE:
+    case AST_TARGET:
+    case AST_EMIT:
+    case AST_INCLUDE:
+    case AST_WITHIN:
     case AST_EXPECT:
         short_statement(f, a, indent);
         break;
@@ -452,8 +434,7 @@ static void statement(Printer *f, const Ast *a, size_t indent)
     }
 }
 
-void ast_format(const Ast *ast, Buf *out)
-{
+void ast_format(const Ast *ast, Buf *out) {
     Printer f = {.out = out, .line = out->len};
     statements(&f, &ast->kids, ast->comments, 0);
     if (out->len) {

@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include "lang/grammar.h"
 
-Span token_span(const Parse *p, Token t)
-{
+Span token_span(const Parse *p, Token t) {
     return (Span){p->source, t.offset, t.length};
 }
 
-Ast *build(Parse *p, AstKind kind, Span from, Span to)
-{
+Ast *build(Parse *p, AstKind kind, Span from, Span to) {
     Ast *a = arena_new(p->session->arena, Ast);
     a->kind = kind;
     a->span = span_join(from, to);
@@ -23,8 +21,7 @@ Ast *build(Parse *p, AstKind kind, Span from, Span to)
     return a;
 }
 
-Ast *build_named(Parse *p, AstKind kind, Token from, Token name, Span to)
-{
+Ast *build_named(Parse *p, AstKind kind, Token from, Token name, Span to) {
     Ast *a = build(p, kind, token_span(p, from), to);
     a->name_span = token_span(p, name);
     a->name = intern(&p->session->names, span_text(a->name_span));
@@ -32,8 +29,7 @@ Ast *build_named(Parse *p, AstKind kind, Token from, Token name, Span to)
 }
 
 /* Digits without their underscores, NUL-terminated; a unit, KiB MiB GiB, is taken off. */
-static const char *digits_of(Parse *p, Str text, int64_t *unit)
-{
+static const char *digits_of(Parse *p, Str text, int64_t *unit) {
     char *digits = arena_alloc(p->session->arena, text.len + 1);
     size_t n = 0;
     *unit = 1;
@@ -50,14 +46,12 @@ static const char *digits_of(Parse *p, Str text, int64_t *unit)
     return digits;
 }
 
-static void too_large(Parse *p, const Ast *a, const char *most)
-{
+static void too_large(Parse *p, const Ast *a, const char *most) {
     Diag *d = diag_error(p->session, "E0102", a->span, "this number is too large");
     diag_label(d, "at most %s", most);
 }
 
-static void number(Parse *p, Ast *a)
-{
+static void number(Parse *p, Ast *a) {
     int64_t unit;
     const char *digits = digits_of(p, span_text(a->span), &unit);
     bool hex = digits[0] == '0' && digits[1] == 'x';
@@ -78,8 +72,7 @@ static void number(Parse *p, Ast *a)
     }
 }
 
-static void ratio(Parse *p, Ast *a)
-{
+static void ratio(Parse *p, Ast *a) {
     Str text = span_text(a->span);
     size_t colon = (size_t)str_find(text, ':');
     int64_t *parts[2] = {&a->integer, &a->integer2};
@@ -97,8 +90,7 @@ static void ratio(Parse *p, Ast *a)
     }
 }
 
-static void add_utf8(Buf *b, uint32_t c)
-{
+static void add_utf8(Buf *b, uint32_t c) {
     if (c < 0x80) {
         buf_char(b, (char)c);
     } else if (c < 0x800) {
@@ -117,8 +109,7 @@ static void add_utf8(Buf *b, uint32_t c)
 }
 
 /* \u{1f600}: *i stands on the 'u', and on the '}' afterwards. */
-static bool unicode_escape(Str body, size_t *i, Buf *out)
-{
+static bool unicode_escape(Str body, size_t *i, Buf *out) {
     size_t at = *i + 1;
     uint32_t c = 0;
     if (at >= body.len || body.data[at] != '{') {
@@ -127,7 +118,9 @@ static bool unicode_escape(Str body, size_t *i, Buf *out)
     size_t digits = 0;
     for (at++; at < body.len && body.data[at] != '}' && digits < 7; at++, digits++) {
         char h = body.data[at];
-        int v = h >= '0' && h <= '9' ? h - '0' : (h | 32) >= 'a' && (h | 32) <= 'f' ? (h | 32) - 'a' + 10 : -1;
+        int v = h >= '0' && h <= '9'                 ? h - '0'
+                : (h | 32) >= 'a' && (h | 32) <= 'f' ? (h | 32) - 'a' + 10
+                                                     : -1;
         if (v < 0) {
             return false;
         }
@@ -142,8 +135,7 @@ static bool unicode_escape(Str body, size_t *i, Buf *out)
     return true;
 }
 
-static void string(Parse *p, Ast *a, bool regex)
-{
+static void string(Parse *p, Ast *a, bool regex) {
     Str text = span_text(a->span);
     size_t skip = regex ? 3 : 1;
     Str body = str_slice(text, skip, text.len - 1);
@@ -176,8 +168,7 @@ static void string(Parse *p, Ast *a, bool regex)
     a->text = buf_view(&b);
 }
 
-Ast *build_leaf(Parse *p, AstKind kind, Token t)
-{
+Ast *build_leaf(Parse *p, AstKind kind, Token t) {
     Span span = token_span(p, t);
     Ast *a = build(p, kind, span, span);
     a->name_span = span;
@@ -201,25 +192,21 @@ Ast *build_leaf(Parse *p, AstKind kind, Token t)
     return a;
 }
 
-Ast *build_attr(Parse *p, Token dot, Token name)
-{
+Ast *build_attr(Parse *p, Token dot, Token name) {
     return build_named(p, AST_ATTR, dot, name, token_span(p, name));
 }
 
 /* Operators of sets: which of them binds first is what nobody remembers. */
-static bool is_set_op(AstOp op)
-{
+static bool is_set_op(AstOp op) {
     return op == OP_UNION || op == OP_INTERSECT || op == OP_SUB || op == OP_ADD || op == OP_SHL ||
            op == OP_SHR;
 }
 
-static bool is_plain_set_op(AstOp op)
-{
+static bool is_plain_set_op(AstOp op) {
     return op == OP_UNION || op == OP_INTERSECT || op == OP_SUB;
 }
 
-static bool may_meet(AstOp outer, AstOp inner)
-{
+static bool may_meet(AstOp outer, AstOp inner) {
     bool sum = outer == OP_ADD || outer == OP_SUB;
     if (inner == outer || (sum && (inner == OP_ADD || inner == OP_SUB))) {
         return true;
@@ -231,8 +218,7 @@ static bool may_meet(AstOp outer, AstOp inner)
 }
 
 static Str reading(Parse *p, const Ast *a, AstOp first, const Ast *b, AstOp second, const Ast *c,
-                   bool left)
-{
+                   bool left) {
     Buf t = buf_on(p->session->arena);
     buf_printf(&t, "%s%.*s %s ", left ? "(" : "", STR_ARG(span_text(a->span)), ast_op_text[first]);
     buf_printf(&t, "%s%.*s%s", left ? "" : "(", STR_ARG(span_text(b->span)), left ? ")" : "");
@@ -241,8 +227,7 @@ static Str reading(Parse *p, const Ast *a, AstOp first, const Ast *b, AstOp seco
 }
 
 /* E0103: two different set operators side by side without parentheses. */
-static void check_mixing(Parse *p, const Ast *outer)
-{
+static void check_mixing(Parse *p, const Ast *outer) {
     for (int side = 0; side < 2 && !p->mixed; side++) {
         const Ast *inner = side ? outer->b : outer->a;
         if (inner->kind != AST_BINARY || may_meet(outer->op, inner->op)) {
@@ -260,13 +245,14 @@ static void check_mixing(Parse *p, const Ast *outer)
             diag_help(d, "%.*s", STR_ARG(text));
             diag_fix(d, false, outer->span, "%.*s", STR_ARG(text));
         }
-        diag_note(d, ".mor has no precedence between %s: nobody remembers it, and it decides what is "
-                     "quantized", is_plain_set_op(first) && is_plain_set_op(second) ? "set operators" : "these");
+        diag_note(d,
+                  ".mor has no precedence between %s: nobody remembers it, and it decides what is "
+                  "quantized",
+                  is_plain_set_op(first) && is_plain_set_op(second) ? "set operators" : "these");
     }
 }
 
-Ast *build_binary(Parse *p, AstOp op, Token at, Ast *left, Ast *right)
-{
+Ast *build_binary(Parse *p, AstOp op, Token at, Ast *left, Ast *right) {
     Ast *a = build(p, AST_BINARY, left->span, right->span);
     a->op = op;
     a->op_span = token_span(p, at);
@@ -276,8 +262,7 @@ Ast *build_binary(Parse *p, AstOp op, Token at, Ast *left, Ast *right)
     return a;
 }
 
-Ast *build_unary(Parse *p, AstOp op, Token at, Ast *operand)
-{
+Ast *build_unary(Parse *p, AstOp op, Token at, Ast *operand) {
     Ast *a = build(p, AST_UNARY, token_span(p, at), operand->span);
     a->op = op;
     a->op_span = token_span(p, at);
@@ -285,8 +270,7 @@ Ast *build_unary(Parse *p, AstOp op, Token at, Ast *operand)
     return a;
 }
 
-Ast *build_if(Parse *p, Token from, Ast *condition, Ast *then, Ast *otherwise)
-{
+Ast *build_if(Parse *p, Token from, Ast *condition, Ast *then, Ast *otherwise) {
     Ast *a = build(p, AST_IF, token_span(p, from), otherwise->span);
     a->a = condition;
     a->b = then;
@@ -294,24 +278,21 @@ Ast *build_if(Parse *p, Token from, Ast *condition, Ast *then, Ast *otherwise)
     return a;
 }
 
-Ast *build_postfix(Parse *p, AstKind kind, Ast *operand, Token to)
-{
+Ast *build_postfix(Parse *p, AstKind kind, Ast *operand, Token to) {
     Ast *a = build(p, kind, operand->span, token_span(p, to));
     a->op_span = token_span(p, to);
     a->a = operand;
     return a;
 }
 
-Ast *build_named_postfix(Parse *p, AstKind kind, Ast *operand, Token name)
-{
+Ast *build_named_postfix(Parse *p, AstKind kind, Ast *operand, Token name) {
     Ast *a = build_named(p, kind, name, name, token_span(p, name));
     a->span = span_join(operand->span, a->name_span);
     a->a = operand;
     return a;
 }
 
-Ast *build_call(Parse *p, Ast *callee, AstList *args, Token to)
-{
+Ast *build_call(Parse *p, Ast *callee, AstList *args, Token to) {
     if (callee->kind == AST_PER && !callee->flag) {
         callee->kids = *args;
         callee->flag = true;
@@ -324,16 +305,14 @@ Ast *build_call(Parse *p, Ast *callee, AstList *args, Token to)
     return a;
 }
 
-Ast *build_index(Parse *p, Ast *operand, Ast *index, Token to)
-{
+Ast *build_index(Parse *p, Ast *operand, Ast *index, Token to) {
     Ast *a = build(p, AST_INDEX, operand->span, token_span(p, to));
     a->a = operand;
     a->b = index;
     return a;
 }
 
-Ast *build_wrapped(Parse *p, AstKind kind, Token from, Ast *inner, AstList *list, Token to)
-{
+Ast *build_wrapped(Parse *p, AstKind kind, Token from, Ast *inner, AstList *list, Token to) {
     Ast *a = build(p, kind, token_span(p, from), token_span(p, to));
     a->a = inner;
     if (list) {
@@ -345,8 +324,7 @@ Ast *build_wrapped(Parse *p, AstKind kind, Token from, Ast *inner, AstList *list
     return a;
 }
 
-Ast *build_arg(Parse *p, Token *name, Ast *value)
-{
+Ast *build_arg(Parse *p, Token *name, Ast *value) {
     if (!name) {
         Ast *a = build(p, AST_ARG, value->span, value->span);
         a->a = value;
@@ -357,13 +335,11 @@ Ast *build_arg(Parse *p, Token *name, Ast *value)
     return a;
 }
 
-AstList *build_list(Parse *p)
-{
+AstList *build_list(Parse *p) {
     return arena_new(p->session->arena, AstList);
 }
 
-AstList *build_append(Parse *p, AstList *list, Ast *item)
-{
+AstList *build_append(Parse *p, AstList *list, Ast *item) {
     if (item) {
         vec_push(p->session->arena, list, item);
     }

@@ -1,37 +1,34 @@
-/* Gives every comment, and every blank line, to the statement it belongs to: above it, at the end of
- * its line, or (nothing follows) inside the block that it closes. Comments inside an expression move
- * above their statement. "##" lines become the doc text of a declaration. */
+/* Gives every comment, and every blank line, to the statement it belongs to: above it, at the end
+ * of its line, or (nothing follows) inside the block that it closes. Comments inside an expression
+ * move above their statement. "##" lines become the doc text of a declaration. */
 #include "lang/build.h"
 
 typedef struct Attach {
     Parse *p;
-    size_t next;   /* comment to be placed */
+    size_t next; /* comment to be placed */
 } Attach;
 
-static const Token *peek(const Attach *a)
-{
+static const Token *peek(const Attach *a) {
     return a->next < a->p->lexer->comments.len ? &a->p->lexer->comments.at[a->next] : NULL;
 }
 
-static Str comment_text(const Attach *a, const Token *t)
-{
+static Str comment_text(const Attach *a, const Token *t) {
     Str s = span_text(token_span(a->p, *t));
-    while (s.len && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t' || s.data[s.len - 1] == '\r')) {
+    while (s.len &&
+           (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t' || s.data[s.len - 1] == '\r')) {
         s.len--;
     }
     return s;
 }
 
-static AstComments *comments_of(Attach *a, Ast *node)
-{
+static AstComments *comments_of(Attach *a, Ast *node) {
     if (!node->comments) {
         node->comments = arena_new(a->p->session->arena, AstComments);
     }
     return node->comments;
 }
 
-static bool blank_between(const Attach *a, uint32_t from, uint32_t to)
-{
+static bool blank_between(const Attach *a, uint32_t from, uint32_t to) {
     const char *text = a->p->source->text.data;
     int lines = 0;
     for (uint32_t i = from; i < to; i++) {
@@ -40,9 +37,8 @@ static bool blank_between(const Attach *a, uint32_t from, uint32_t to)
     return lines >= 2;
 }
 
-/* Moves comments that begin before `limit` into `list`; returns where the last thing placed ended. */
-static uint32_t take_before(Attach *a, AstComments *c, bool inside, uint32_t from, uint32_t limit)
-{
+/* Takes the comments that begin before `limit`; returns where the last thing placed ended. */
+static uint32_t take_before(Attach *a, AstComments *c, bool inside, uint32_t from, uint32_t limit) {
     Arena *arena = a->p->session->arena;
     for (const Token *t = peek(a); t && t->offset < limit; t = peek(a)) {
         Str blank = {"", 0}, text = comment_text(a, t);
@@ -64,8 +60,7 @@ static uint32_t take_before(Attach *a, AstComments *c, bool inside, uint32_t fro
     return from;
 }
 
-static void collect_doc(Attach *a, Ast *node)
-{
+static void collect_doc(Attach *a, Ast *node) {
     Buf doc = buf_on(a->p->session->arena);
     for (size_t i = 0; node->comments && i < node->comments->before.len; i++) {
         Str line = node->comments->before.at[i];
@@ -88,8 +83,7 @@ static void collect_doc(Attach *a, Ast *node)
 static void attach_list(Attach *a, Ast *owner, AstList *list, uint32_t begin, uint32_t end);
 
 /* The statements of fn name(...) { lets; result }. */
-static void attach_function(Attach *a, Ast *node)
-{
+static void attach_function(Attach *a, Ast *node) {
     AstList body = {0};
     for (size_t i = 0; i < node->kids.len; i++) {
         if (node->kids.at[i]->kind == AST_LET) {
@@ -100,8 +94,7 @@ static void attach_function(Attach *a, Ast *node)
     attach_list(a, node, &body, body.at[0]->span.offset, node->span.offset + node->span.length);
 }
 
-static void attach_blocks(Attach *a, Ast *node)
-{
+static void attach_blocks(Attach *a, Ast *node) {
     Ast *children[2] = {node->a, node->b};
     for (int i = 0; i < 2; i++) {
         Ast *c = children[i];
@@ -111,20 +104,19 @@ static void attach_blocks(Attach *a, Ast *node)
         }
     }
     if (node->kind == AST_STAGE || node->kind == AST_BLOCK) {
-        attach_list(a, node, &node->kids, node->span.offset + 1, node->span.offset + node->span.length);
+        attach_list(a, node, &node->kids, node->span.offset + 1,
+                    node->span.offset + node->span.length);
     } else if (node->kind == AST_FN && node->flag) {
         attach_function(a, node);
     }
 }
 
-static bool same_line(const Attach *a, uint32_t from, uint32_t to)
-{
+static bool same_line(const Attach *a, uint32_t from, uint32_t to) {
     const char *text = a->p->source->text.data;
     return memchr(text + from, '\n', to - from) == NULL;
 }
 
-static void attach_list(Attach *a, Ast *owner, AstList *list, uint32_t begin, uint32_t end)
-{
+static void attach_list(Attach *a, Ast *owner, AstList *list, uint32_t begin, uint32_t end) {
     uint32_t from = begin;
     for (size_t i = 0; i < list->len; i++) {
         Ast *node = list->at[i];
@@ -150,8 +142,7 @@ static void attach_list(Attach *a, Ast *owner, AstList *list, uint32_t begin, ui
     take_before(a, comments_of(a, owner), true, from, end);
 }
 
-void attach_comments(Parse *p, Ast *recipe)
-{
+void attach_comments(Parse *p, Ast *recipe) {
     Attach a = {.p = p};
     attach_list(&a, recipe, &recipe->kids, 0, (uint32_t)p->source->text.len + 1);
 }

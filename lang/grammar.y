@@ -170,8 +170,7 @@ primary(A) ::= LPAREN(O) expr(E) RPAREN(Z). { A = build_wrapped(p, AST_PAREN, O,
 %code {
 /* Would this token be accepted here? Walks the tables on a copy of the state stack, so that the
  * default reductions Lemon does before it notices an error hide no expected token. */
-bool grammar_accepts(const void *state, int token)
-{
+bool grammar_accepts(const void *state, int token) {
     const yyParser *parser = state;
     YYACTIONTYPE stack[1100];
     int n = 0;
@@ -197,21 +196,18 @@ bool grammar_accepts(const void *state, int token)
     return true; /* too deep to tell: the parser itself will */
 }
 
-void *grammar_open(Session *s, int mode, Parse *p)
-{
+void *grammar_open(Session *s, int mode, Parse *p) {
     yyParser *parser = arena_new(s->arena, yyParser);
     MorInit(parser);
     Mor(parser, mode, (Token){mode, 0, 0}, p);
     return parser;
 }
 
-void grammar_feed(void *parser, Token t, Parse *p)
-{
+void grammar_feed(void *parser, Token t, Parse *p) {
     Mor(parser, t.kind, t, p);
 }
 
-void grammar_close(void *parser)
-{
+void grammar_close(void *parser) {
     MorFinalize(parser);
 }
 }

@@ -6,18 +6,19 @@ static const struct {
     const char *word;
     int kind;
 } keywords[] = {
-    {"mor", TK_MOR},         {"use", TK_USE},       {"as", TK_AS},           {"param", TK_PARAM},
-    {"let", TK_LET},         {"select", TK_SELECT}, {"format", TK_FORMAT},   {"data", TK_DATA},
-    {"fn", TK_FN},           {"transform", TK_TRANSFORM}, {"target", TK_TARGET}, {"emit", TK_EMIT},
-    {"stage", TK_STAGE},     {"on", TK_ON},         {"override", TK_OVERRIDE}, {"include", TK_INCLUDE},
-    {"within", TK_WITHIN},   {"expect", TK_EXPECT}, {"if", TK_IF},           {"then", TK_THEN},
-    {"else", TK_ELSE},       {"and", TK_AND},       {"or", TK_OR},           {"not", TK_NOT},
-    {"in", TK_IN},           {"per", TK_PER},       {"scale", TK_SCALE},     {"dynamic", TK_DYNAMIC},
-    {"true", TK_TRUE},       {"false", TK_FALSE},
+    {"mor", TK_MOR},               {"use", TK_USE},               {"as", TK_AS},
+    {"param", TK_PARAM},           {"let", TK_LET},               {"select", TK_SELECT},
+    {"format", TK_FORMAT},         {"data", TK_DATA},             {"fn", TK_FN},
+    {"transform", TK_TRANSFORM},   {"target", TK_TARGET},         {"emit", TK_EMIT},
+    {"stage", TK_STAGE},           {"on", TK_ON},                 {"override", TK_OVERRIDE},
+    {"include", TK_INCLUDE},       {"within", TK_WITHIN},         {"expect", TK_EXPECT},
+    {"if", TK_IF},                 {"then", TK_THEN},             {"else", TK_ELSE},
+    {"and", TK_AND},               {"or", TK_OR},                 {"not", TK_NOT},
+    {"in", TK_IN},                 {"per", TK_PER},               {"scale", TK_SCALE},
+    {"dynamic", TK_DYNAMIC},       {"true", TK_TRUE},             {"false", TK_FALSE},
 };
 
-static int keyword(const char *text, size_t length)
-{
+static int keyword(const char *text, size_t length) {
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++) {
         if (str_is((Str){text, length}, keywords[i].word)) {
             return keywords[i].kind;
@@ -26,8 +27,7 @@ static int keyword(const char *text, size_t length)
     return TK_ID;
 }
 
-bool token_is_open_ended(int kind)
-{
+bool token_is_open_ended(int kind) {
     switch (kind) {
     case TK_LBRACE: case TK_LPAREN: case TK_LBRACK: case TK_COMMA: case TK_DOT: case TK_COLON:
     case TK_ASSIGN: case TK_IF: case TK_THEN: case TK_ELSE: case TK_AND: case TK_OR: case TK_NOT:
@@ -40,20 +40,17 @@ bool token_is_open_ended(int kind)
     }
 }
 
-static bool can_end(int kind)
-{
+static bool can_end(int kind) {
     return kind != 0 && kind != TK_SEP && !token_is_open_ended(kind);
 }
 
-static bool is_name_char(char c)
-{
+static bool is_name_char(char c) {
     return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 /* Does the next text that counts continue the line before: | & - and or then else? Remembers how
  * far it looked, so that a long run of empty lines is read once. */
-static bool continues(Lexer *l, const char *p)
-{
+static bool continues(Lexer *l, const char *p) {
     static const char *const words[] = {"and", "or", "then", "else"};
     const char *text = l->source->text.data;
     if ((size_t)(p - text) < l->joined) {
@@ -77,21 +74,18 @@ static bool continues(Lexer *l, const char *p)
     return found;
 }
 
-void lexer_open(Lexer *lexer, Session *s, const Source *source)
-{
+void lexer_open(Lexer *lexer, Session *s, const Source *source) {
     memset(lexer, 0, sizeof *lexer);
     lexer->session = s;
     lexer->source = source;
     lexer->at = str_starts(source->text, STR("\xef\xbb\xbf")) ? 3 : 0; /* a byte order mark */
 }
 
-void lexer_forget_brackets(Lexer *lexer)
-{
+void lexer_forget_brackets(Lexer *lexer) {
     lexer->depth = 0;
 }
 
-static Token make(Lexer *l, int kind, const char *from, const char *to)
-{
+static Token make(Lexer *l, int kind, const char *from, const char *to) {
     const char *text = l->source->text.data;
     Token t = {kind, (uint32_t)(from - text), (uint32_t)(to - from)};
     l->at = (uint32_t)(to - text);
@@ -100,8 +94,7 @@ static Token make(Lexer *l, int kind, const char *from, const char *to)
     return t;
 }
 
-static Token open_bracket(Lexer *l, int kind, const char *from)
-{
+static Token open_bracket(Lexer *l, int kind, const char *from) {
     if (l->depth + l->braces >= LIMIT_BRACKET_DEPTH) {
         return make(l, BAD_DEPTH, from, from + 1);
     }
@@ -114,8 +107,7 @@ static Token open_bracket(Lexer *l, int kind, const char *from)
     return t;
 }
 
-static Token close_bracket(Lexer *l, int kind, const char *from)
-{
+static Token close_bracket(Lexer *l, int kind, const char *from) {
     int *open = kind == TK_RBRACE ? &l->braces : &l->depth;
     bool unmatched = *open == 0;
     *open -= unmatched ? 0 : 1;
@@ -124,8 +116,7 @@ static Token close_bracket(Lexer *l, int kind, const char *from)
     return t;
 }
 
-Token lexer_next(Lexer *l)
-{
+Token lexer_next(Lexer *l) {
     const char *YYCURSOR = l->source->text.data + l->at, *YYMARKER = YYCURSOR, *start;
     const char *end = l->source->text.data + l->source->text.len;
     if (l->closing) {
@@ -159,7 +150,10 @@ Token lexer_next(Lexer *l)
             if (l->depth == 0 && can_end(l->last) && !continues(l, YYCURSOR)) { TOKEN(TK_SEP); }
             continue;
         }
-        ";"                       { if (l->last == TK_SEP || l->last == 0) { continue; } TOKEN(TK_SEP); }
+        ";"                       {
+            if (l->last == TK_SEP || l->last == 0) { continue; }
+            TOKEN(TK_SEP);
+        }
         "\x00"                    {
             if (start < end) { TOKEN(BAD_CHARACTER); }
             return make(l, can_end(l->last) ? TK_SEP : 0, start, start);

@@ -1,6 +1,7 @@
-/* See parse.h. One driver for all entries: it asks the grammar about each token before feeding it, so
- * that an error is reported where it is and with everything that would have fitted. After an error
- * the rest of the statement is left out (its errors are echoes), and reading goes on behind it. */
+/* See parse.h. One driver for all entries: it asks the grammar about each token before feeding it,
+ * so that an error is reported where it is and with everything that would have fitted. After an
+ * error the rest of the statement is left out (its errors are echoes), and reading goes on behind
+ * it. */
 #include "lang/parse.h"
 #include "lang/grammar.h"
 #include "lang/syntax_error.h"
@@ -9,12 +10,11 @@ typedef struct Driver {
     Parse p;
     SyntaxErrors errors;
     void *grammar;
-    bool skipping;     /* the statement at hand has its error */
-    int skip_braces;   /* braces that are open around it */
+    bool skipping;   /* the statement at hand has its error */
+    int skip_braces; /* braces that are open around it */
 } Driver;
 
-static void feed(Driver *d, Token t)
-{
+static void feed(Driver *d, Token t) {
     grammar_feed(d->grammar, t, &d->p);
     if (t.kind == TK_SEP || t.kind == TK_LBRACE || t.kind == TK_RBRACE) {
         d->p.nodes = 0;
@@ -22,8 +22,7 @@ static void feed(Driver *d, Token t)
     }
 }
 
-static void skip_from(Driver *d, Token t)
-{
+static void skip_from(Driver *d, Token t) {
     int braces = d->p.lexer->braces;
     d->skipping = true;
     d->skip_braces = t.kind == TK_LBRACE ? braces - 1 : braces;
@@ -31,8 +30,7 @@ static void skip_from(Driver *d, Token t)
 
 /* While the rest of a faulty statement is left out: is t where reading goes on? At its end, at the
  * next statement in spite of an open bracket, or at the block: on head tail { ... } */
-static bool resumes(Driver *d, Token t)
-{
+static bool resumes(Driver *d, Token t) {
     Lexer *l = d->p.lexer;
     if (t.kind == 0 || (t.kind == TK_SEP && l->braces <= d->skip_braces)) {
         lexer_forget_brackets(l);
@@ -48,18 +46,16 @@ static bool resumes(Driver *d, Token t)
 }
 
 /* The line ends before the `{` that it needs, and the next line begins with it. */
-static bool brace_follows(const Driver *d, Token t)
-{
+static bool brace_follows(const Driver *d, Token t) {
     Str rest = d->p.source->text;
     rest = str_slice(rest, t.offset, rest.len);
     return t.kind == TK_SEP && t.length == 1 && rest.data[strspn(rest.data, " \t\r\n")] == '{' &&
            grammar_accepts(d->grammar, TK_LBRACE);
 }
 
-/* A token that does not fit was reported. True: a SEP was put before it, and it is to be read again;
- * ends of statements are fed as they are, and the grammar recovers there. */
-static bool recover(Driver *d, Token t, bool begins_statement)
-{
+/* A token that does not fit was reported. True: a SEP was put before it, and it is to be read
+ * again; ends of statements are fed as they are, and the grammar recovers there. */
+static bool recover(Driver *d, Token t, bool begins_statement) {
     if (brace_follows(d, t)) {
         return false; /* as if it stood there */
     }
@@ -76,8 +72,7 @@ static bool recover(Driver *d, Token t, bool begins_statement)
     return false;
 }
 
-static void unreadable(Driver *d, Token t)
-{
+static void unreadable(Driver *d, Token t) {
     syntax_bad_token(&d->errors, t);
     if (t.kind != BAD_CHARACTER && grammar_accepts(d->grammar, TK_BROKEN)) {
         t.kind = TK_BROKEN; /* stands in for what was meant */
@@ -87,8 +82,7 @@ static void unreadable(Driver *d, Token t)
     }
 }
 
-static void take(Driver *d, Token t)
-{
+static void take(Driver *d, Token t) {
     bool reported = d->skipping;
     d->skipping = d->skipping && !resumes(d, t);
     bool fits = t.kind < BAD_CHARACTER && grammar_accepts(d->grammar, t.kind);
@@ -109,8 +103,7 @@ static void take(Driver *d, Token t)
 }
 
 /* Closes what is still open, so that a broken text has a tree too. */
-static void finish(Driver *d)
-{
+static void finish(Driver *d) {
     Token end = {0, (uint32_t)d->p.source->text.len, 0};
     for (int i = 0; i < LIMIT_BRACKET_DEPTH && !grammar_accepts(d->grammar, 0); i++) {
         feed(d, (Token){TK_RBRACE, end.offset, 0});
@@ -122,18 +115,17 @@ static void finish(Driver *d)
 }
 
 /* Beyond a limit, or hopeless: nothing more is read. */
-static bool gives_up(Driver *d, size_t errors)
-{
+static bool gives_up(Driver *d, size_t errors) {
     Session *s = d->p.session;
     if (d->p.overflow) {
-        Diag *diag = diag_error(s, "E0106", syntax_statement(&d->errors), "this is nested too deep");
+        Diag *diag =
+            diag_error(s, "E0106", syntax_statement(&d->errors), "this is nested too deep");
         diag_label(diag, "in the statement that begins here");
     }
     return d->p.overflow || d->p.too_big || s->diags.errors - errors >= DIAGS_KEPT;
 }
 
-static void read_file(Driver *d, size_t errors)
-{
+static void read_file(Driver *d, size_t errors) {
     for (;;) {
         Token t = lexer_next(d->p.lexer);
         if (t.kind == BAD_DEPTH) {
@@ -151,8 +143,7 @@ static void read_file(Driver *d, size_t errors)
     finish(d);
 }
 
-static void read_expression(Driver *d, size_t errors)
-{
+static void read_expression(Driver *d, size_t errors) {
     for (;;) {
         Token t = lexer_next(d->p.lexer);
         if (t.kind == TK_SEP) {
@@ -174,8 +165,7 @@ static void read_expression(Driver *d, size_t errors)
     }
 }
 
-static bool parse(Session *s, const Source *source, int mode, Ast **out)
-{
+static bool parse(Session *s, const Source *source, int mode, Ast **out) {
     size_t errors = s->diags.errors;
     Driver *d = arena_new(s->arena, Driver);
     Lexer *lexer = arena_new(s->arena, Lexer);
@@ -198,12 +188,10 @@ static bool parse(Session *s, const Source *source, int mode, Ast **out)
     return s->diags.errors == errors;
 }
 
-bool parse_file(Session *s, const Source *source, Ast **out)
-{
+bool parse_file(Session *s, const Source *source, Ast **out) {
     return parse(s, source, TK_MODE_FILE, out);
 }
 
-bool parse_expr(Session *s, const Source *source, Ast **out)
-{
+bool parse_expr(Session *s, const Source *source, Ast **out) {
     return parse(s, source, TK_MODE_EXPR, out);
 }

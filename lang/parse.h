@@ -4,8 +4,8 @@
 #define LANG_PARSE_H
 #include "lang/ast.h"
 
-bool parse_file(Session *s, const Source *source, Ast **out);  /* RECIPE */
-bool parse_expr(Session *s, const Source *source, Ast **out);  /* -p name=EXPR, inspect SELECTOR */
+bool parse_file(Session *s, const Source *source, Ast **out); /* RECIPE */
+bool parse_expr(Session *s, const Source *source, Ast **out); /* -p name=EXPR, inspect SELECTOR */
 /* Token dump for `-d tokens`. */
 void tokens_dump(Session *s, const Source *source, Buf *out);
 

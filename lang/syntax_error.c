@@ -11,27 +11,35 @@ static const struct {
     int kind;
     const char *word;
 } statements[] = {
-    {TK_MOR, "mor"},             {TK_USE, "use"},       {TK_PARAM, "param"},
-    {TK_LET, "let"},             {TK_SELECT, "select"}, {TK_FORMAT, "format"},
-    {TK_DATA, "data"},           {TK_FN, "fn"},         {TK_TRANSFORM, "transform"},
-    {TK_TARGET, "target"},       {TK_EMIT, "emit"},     {TK_STAGE, "stage"},
-    {TK_ON, "on"},               {TK_OVERRIDE, "override"}, {TK_INCLUDE, "include"},
-    {TK_WITHIN, "within"},       {TK_EXPECT, "expect"},
+    {TK_MOR, "mor"},
+    {TK_USE, "use"},
+    {TK_PARAM, "param"},
+    {TK_LET, "let"},
+    {TK_SELECT, "select"},
+    {TK_FORMAT, "format"},
+    {TK_DATA, "data"},
+    {TK_FN, "fn"},
+    {TK_TRANSFORM, "transform"},
+    {TK_TARGET, "target"},
+    {TK_EMIT, "emit"},
+    {TK_STAGE, "stage"},
+    {TK_ON, "on"},
+    {TK_OVERRIDE, "override"},
+    {TK_INCLUDE, "include"},
+    {TK_WITHIN, "within"},
+    {TK_EXPECT, "expect"},
 };
 enum { STATEMENTS = sizeof statements / sizeof *statements };
 
-static bool accepts(const SyntaxErrors *e, int token)
-{
+static bool accepts(const SyntaxErrors *e, int token) {
     return grammar_accepts(e->grammar, token);
 }
 
-void syntax_begin(SyntaxErrors *e, const Parse *p, const void *grammar)
-{
+void syntax_begin(SyntaxErrors *e, const Parse *p, const void *grammar) {
     *e = (SyntaxErrors){.parse = p, .grammar = grammar, .top = true};
 }
 
-bool syntax_text_ok(Session *s, const Source *source)
-{
+bool syntax_text_ok(Session *s, const Source *source) {
     size_t bad = 0;
     if (source->text.len > LIMIT_RECIPE_BYTES) {
         diag_error(s, "E0106", NO_SPAN, "%s has %zu bytes; a recipe has at most %d",
@@ -39,15 +47,15 @@ bool syntax_text_ok(Session *s, const Source *source)
         return false;
     }
     if (!utf8_valid(source->text, &bad)) {
-        Diag *d = diag_error(s, "E0102", (Span){source, (uint32_t)bad, 1}, "this is not UTF-8 text");
+        Diag *d =
+            diag_error(s, "E0102", (Span){source, (uint32_t)bad, 1}, "this is not UTF-8 text");
         diag_label(d, "byte 0x%02x", (unsigned char)source->text.data[bad]);
         return false;
     }
     return true;
 }
 
-void syntax_bad_token(SyntaxErrors *e, Token t)
-{
+void syntax_bad_token(SyntaxErrors *e, Token t) {
     Session *s = e->parse->session;
     Span at = token_span(e->parse, t);
     Str text = span_text(at);
@@ -69,7 +77,8 @@ void syntax_bad_token(SyntaxErrors *e, Token t)
         diag_label(d, "names begin with a letter");
         break;
     case BAD_DEPTH:
-        d = diag_error(s, "E0106", at, "brackets are nested more than %d deep", LIMIT_BRACKET_DEPTH);
+        d = diag_error(s, "E0106", at, "brackets are nested more than %d deep",
+                       LIMIT_BRACKET_DEPTH);
         diag_label(d, "one too many");
         break;
     case BAD_OPERATOR:
@@ -83,14 +92,14 @@ void syntax_bad_token(SyntaxErrors *e, Token t)
     }
 }
 
-bool syntax_starts_statement(const SyntaxErrors *e, Token t)
-{
+bool syntax_starts_statement(const SyntaxErrors *e, Token t) {
     const char *text = e->parse->source->text.data;
     uint32_t from = e->previous.offset + e->previous.length;
     if (t.offset <= from || !memchr(text + from, '\n', t.offset - from)) {
         return false;
     }
-    const char *next = text + t.offset + t.length; /* data = x is an argument, data x = ... is not */
+    const char *next =
+        text + t.offset + t.length; /* data = x is an argument, data x = ... is not */
     next += strspn(next, " \t");
     for (int i = 0; i < STATEMENTS; i++) {
         if (statements[i].kind == t.kind) {
@@ -100,14 +109,12 @@ bool syntax_starts_statement(const SyntaxErrors *e, Token t)
     return t.kind == TK_RBRACE;
 }
 
-Span syntax_statement(const SyntaxErrors *e)
-{
+Span syntax_statement(const SyntaxErrors *e) {
     return token_span(e->parse, e->first.length ? e->first : e->previous);
 }
 
 /* Is the ( or [ that is open closed behind t, before a brace or another statement? */
-static bool closes_later(const SyntaxErrors *e, Token t)
-{
+static bool closes_later(const SyntaxErrors *e, Token t) {
     Lexer ahead = *e->parse->lexer; /* reads on without moving the real one */
     SyntaxErrors lines = *e;
     int outer = ahead.depth;
@@ -132,8 +139,7 @@ static bool closes_later(const SyntaxErrors *e, Token t)
 }
 
 /* An open ( or [ that nothing closes: that is where the reader should look. */
-static bool unclosed(SyntaxErrors *e, Token t)
-{
+static bool unclosed(SyntaxErrors *e, Token t) {
     Lexer *l = e->parse->lexer;
     Session *s = e->parse->session;
     const Source *source = e->parse->source;
@@ -147,12 +153,14 @@ static bool unclosed(SyntaxErrors *e, Token t)
     Token open = l->open[l->depth - (counted ? 2 : 1)];
     uint32_t open_line = source_place(source, open.offset).line;
     bool brace = source->text.data[t.offset] == '}';
-    if (!brace && t.kind != 0 && t.kind != TK_SEP && source_place(source, t.offset).line == open_line) {
+    if (!brace && t.kind != 0 && t.kind != TK_SEP &&
+        source_place(source, t.offset).line == open_line) {
         lexer_forget_brackets(l);
         return false;
     }
     bool round = open.kind == TK_LPAREN;
-    Diag *d = diag_error(s, "E0104", token_span(e->parse, open), "unclosed `%c`", round ? '(' : '[');
+    Diag *d =
+        diag_error(s, "E0104", token_span(e->parse, open), "unclosed `%c`", round ? '(' : '[');
     diag_label(d, "opened here and never closed");
     if (t.offset < source->text.len) {
         diag_span(d, (Span){source, t.offset, 1}, "I was still inside the %s here",
@@ -176,8 +184,7 @@ static bool unclosed(SyntaxErrors *e, Token t)
 }
 
 /* The text ends inside { }: the brace that was opened last is the likely one. */
-static bool unclosed_brace(const SyntaxErrors *e, Token t)
-{
+static bool unclosed_brace(const SyntaxErrors *e, Token t) {
     const Lexer *l = e->parse->lexer;
     if (t.kind != 0 || l->braces == 0 || !accepts(e, TK_RBRACE)) {
         return false;
@@ -188,9 +195,8 @@ static bool unclosed_brace(const SyntaxErrors *e, Token t)
     return true;
 }
 
-/* `targt sm_90` was read as a step called targt: look at the first word before blaming the token. */
-static bool misspelt_statement(const SyntaxErrors *e)
-{
+/* `targt sm_90` was read as a step called targt: look at the first word before the token. */
+static bool misspelt_statement(const SyntaxErrors *e) {
     Session *s = e->parse->session;
     Str candidates[STATEMENTS];
     size_t n = 0;
@@ -211,14 +217,14 @@ static bool misspelt_statement(const SyntaxErrors *e)
 }
 
 /* `int8 pre channel`: a word inside a statement that is nearly one that fits. */
-static Str misspelt_word(const SyntaxErrors *e, Token t)
-{
+static Str misspelt_word(const SyntaxErrors *e, Token t) {
     static const struct {
         int kind;
         const char *word;
-    } inner[] = {{TK_PER, "per"},   {TK_SCALE, "scale"}, {TK_DYNAMIC, "dynamic"}, {TK_AS, "as"},
-                 {TK_IN, "in"},     {TK_THEN, "then"},   {TK_ELSE, "else"},       {TK_AND, "and"},
-                 {TK_OR, "or"},     {TK_NOT, "not"},     {TK_ON, "on"}};
+    } inner[] = {{TK_PER, "per"},   {TK_SCALE, "scale"}, {TK_DYNAMIC, "dynamic"},
+                 {TK_AS, "as"},     {TK_IN, "in"},       {TK_THEN, "then"},
+                 {TK_ELSE, "else"}, {TK_AND, "and"},     {TK_OR, "or"},
+                 {TK_NOT, "not"},   {TK_ON, "on"}};
     Str candidates[sizeof inner / sizeof *inner];
     size_t n = 0;
     for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) {
@@ -226,7 +232,8 @@ static Str misspelt_word(const SyntaxErrors *e, Token t)
             candidates[n++] = str_from(inner[i].word);
         }
     }
-    return t.kind == TK_ID ? nearest_of(span_text(token_span(e->parse, t)), candidates, n) : STR("");
+    return t.kind == TK_ID ? nearest_of(span_text(token_span(e->parse, t)), candidates, n)
+                           : STR("");
 }
 
 typedef struct Words {
@@ -236,11 +243,10 @@ typedef struct Words {
 
 /* What the grammar would take instead, as words. An expression is one word, not fifteen; that any
  * operator may follow an operand is no news. */
-static Words expected_words(const SyntaxErrors *e)
-{
-    static const int shown[] = {TK_SEP, TK_LBRACE, TK_RBRACE, TK_LPAREN, TK_RPAREN, TK_LBRACK,
-                                TK_RBRACK, TK_COMMA, TK_COLON, TK_ASSIGN, TK_ID, TK_STRING,
-                                TK_NUMBER, TK_AS, TK_IN, TK_THEN, TK_ELSE, TK_ON};
+static Words expected_words(const SyntaxErrors *e) {
+    static const int shown[] = {TK_SEP,    TK_LBRACE, TK_RBRACE, TK_LPAREN, TK_RPAREN, TK_LBRACK,
+                                TK_RBRACK, TK_COMMA,  TK_COLON,  TK_ASSIGN, TK_ID,     TK_STRING,
+                                TK_NUMBER, TK_AS,     TK_IN,     TK_THEN,   TK_ELSE,   TK_ON};
     Words w = {.n = 0};
     bool operand_done = accepts(e, TK_BAR), value = accepts(e, TK_REGEX), name = accepts(e, TK_ID);
     bool statement = accepts(e, TK_LET) && accepts(e, TK_ON);
@@ -264,8 +270,7 @@ static Words expected_words(const SyntaxErrors *e)
     return w;
 }
 
-static void label_expected(const SyntaxErrors *e, Diag *d)
-{
+static void label_expected(const SyntaxErrors *e, Diag *d) {
     Words w = expected_words(e);
     Buf b = buf_on(e->parse->session->arena);
     for (size_t i = 0; i < w.n; i++) {
@@ -277,8 +282,7 @@ static void label_expected(const SyntaxErrors *e, Diag *d)
 }
 
 /* A closing bracket that has no opening one. */
-static bool closes_nothing(const SyntaxErrors *e, Token t)
-{
+static bool closes_nothing(const SyntaxErrors *e, Token t) {
     const char *text = e->parse->source->text.data;
     bool brace = t.kind == TK_RBRACE;
     if (!e->parse->lexer->unmatched) {
@@ -290,8 +294,7 @@ static bool closes_nothing(const SyntaxErrors *e, Token t)
     return true;
 }
 
-bool syntax_unexpected(SyntaxErrors *e, Token t)
-{
+bool syntax_unexpected(SyntaxErrors *e, Token t) {
     if (unclosed(e, t)) {
         return true;
     }
@@ -323,8 +326,7 @@ bool syntax_unexpected(SyntaxErrors *e, Token t)
     return next;
 }
 
-void syntax_after(SyntaxErrors *e, Token t)
-{
+void syntax_after(SyntaxErrors *e, Token t) {
     const char *text = e->parse->source->text.data;
     uint32_t from = e->previous.offset + e->previous.length;
     bool new_line = t.offset > from && memchr(text + from, '\n', t.offset - from) != NULL;

@@ -1,11 +1,10 @@
-/* Tokens: what each text becomes, where statements end, what is not a token, how deep brackets go. */
+/* Tokens: what each text becomes, where statements end, what is no token, how deep brackets go. */
 #include "unit.h"
 #include "lang/lexer.h"
 #include "lang/parse.h"
 
 /* The kinds of a text on one line: "LET ID ASSIGN NUMBER SEP END". */
-static const char *kinds(Session *s, const char *text)
-{
+static const char *kinds(Session *s, const char *text) {
     Lexer lexer;
     Buf b = buf_on(s->arena);
     lexer_open(&lexer, s, source_make(s->arena, STR("t.mor"), str_from(text), true));
@@ -19,15 +18,13 @@ static const char *kinds(Session *s, const char *text)
     }
 }
 
-static void check(const char *text, const char *expected)
-{
+static void check(const char *text, const char *expected) {
     Session *s = session_open(&sys_real);
     assert_string_equal(kinds(s, text), expected);
     session_close(s);
 }
 
-static void words_and_signs(void **state)
-{
+static void words_and_signs(void **state) {
     (void)state;
     check("mor use param select format data fn transform target emit stage override include within "
           "expect per scale dynamic as",
@@ -36,14 +33,14 @@ static void words_and_signs(void **state)
     check("if then else and or not in on let x", "IF THEN ELSE AND OR NOT IN ON LET ID SEP END");
     check("true false truth _x x1", "TRUE FALSE ID ID ID SEP END");
     check("a..b a.b == != <= >= << >> < > = x", "ID DOTDOT ID ID DOT ID EQ NE LE GE SHL SHR LT GT "
-          "ASSIGN ID SEP END");
-    check("| & - + * / % ! , : ? x", "BAR AMP MINUS PLUS STAR SLASH PERCENT BANG COMMA COLON QUESTION "
+                                                "ASSIGN ID SEP END");
+    check("| & - + * / % ! , : ? x",
+          "BAR AMP MINUS PLUS STAR SLASH PERCENT BANG COMMA COLON QUESTION "
           "ID SEP END");
     check("a-b", "ID MINUS ID SEP END");
 }
 
-static void literals(void **state)
-{
+static void literals(void **state) {
     (void)state;
     check("3 1_000 0.5 1e-5 2.5E+3 0x1F", "NUMBER NUMBER NUMBER NUMBER NUMBER NUMBER SEP END");
     check("2:4", "RATIO SEP END");
@@ -53,8 +50,7 @@ static void literals(void **state)
     check("core\"x\"", "ID STRING SEP END");
 }
 
-static void line_ends(void **state)
-{
+static void line_ends(void **state) {
     (void)state;
     check("", "END");
     check("\n\n# only a comment\n", "END");
@@ -63,7 +59,7 @@ static void line_ends(void **state)
     check("a;;\n;b;", "ID SEP ID SEP END");
     check("a =\n b", "ID ASSIGN ID SEP END");
     check("f(a,\nb\n)\n[1\n,2]", "ID LPAREN ID COMMA ID RPAREN SEP LBRACK NUMBER COMMA NUMBER "
-          "RBRACK SEP END");
+                                 "RBRACK SEP END");
     check("a\n  | b\n  & c\n  - d\nand e\nor f\nthen g\nelse h\ni",
           "ID BAR ID AMP ID MINUS ID AND ID OR ID THEN ID ELSE ID SEP ID SEP END");
     check("a\n# between\n\n  # more\n  | b", "ID BAR ID SEP END");
@@ -71,11 +67,12 @@ static void line_ends(void **state)
     check("on x { skip }", "ON ID LBRACE ID SEP RBRACE SEP END");
     check("on x { }", "ON ID LBRACE RBRACE SEP END");
     check("a\n{", "ID SEP LBRACE END");
-    check("\xef\xbb\xbf" "a", "ID SEP END");
+    check("\xef\xbb\xbf"
+          "a",
+          "ID SEP END");
 }
 
-static void no_tokens(void **state)
-{
+static void no_tokens(void **state) {
     (void)state;
     check("$", "BAD_CHARACTER SEP END");
     check("\xc3\xa9\xc3\xa8", "BAD_CHARACTER SEP END");
@@ -87,8 +84,7 @@ static void no_tokens(void **state)
     check("4bit 0x 0xg", "BAD_NUMBER BAD_NUMBER BAD_NUMBER SEP END");
 }
 
-static void zero_byte(void **state)
-{
+static void zero_byte(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     Lexer lexer;
@@ -100,8 +96,7 @@ static void zero_byte(void **state)
 }
 
 /* 64 brackets of any kind may be open, the 65th may not. */
-static void bracket_depth(void **state)
-{
+static void bracket_depth(void **state) {
     (void)state;
     for (size_t kind = 0; kind < 3; kind++) {
         Session *s = session_open(&sys_real);
@@ -115,8 +110,7 @@ static void bracket_depth(void **state)
 }
 
 /* A megabyte of empty lines before a continuation is read once, not once a line. */
-static void long_gap(void **state)
-{
+static void long_gap(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     Buf b = buf_on(s->arena);
@@ -127,8 +121,7 @@ static void long_gap(void **state)
     session_close(s);
 }
 
-static void comments(void **state)
-{
+static void comments(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     Lexer lexer;
@@ -142,8 +135,7 @@ static void comments(void **state)
     session_close(s);
 }
 
-static void dump(void **state)
-{
+static void dump(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     Buf b = buf_on(s->arena);
@@ -153,12 +145,17 @@ static void dump(void **state)
     session_close(s);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_and_signs), cmocka_unit_test(literals), cmocka_unit_test(line_ends),
-        cmocka_unit_test(no_tokens),       cmocka_unit_test(zero_byte), cmocka_unit_test(bracket_depth),
-        cmocka_unit_test(long_gap),        cmocka_unit_test(comments), cmocka_unit_test(dump),
+        cmocka_unit_test(words_and_signs),
+        cmocka_unit_test(literals),
+        cmocka_unit_test(line_ends),
+        cmocka_unit_test(no_tokens),
+        cmocka_unit_test(zero_byte),
+        cmocka_unit_test(bracket_depth),
+        cmocka_unit_test(long_gap),
+        cmocka_unit_test(comments),
+        cmocka_unit_test(dump),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

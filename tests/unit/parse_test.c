@@ -1,10 +1,9 @@
-/* Trees: precedence, every kind of statement, values of literals; errors: which, how many, where. */
+/* Trees: precedence, every statement, values of literals; errors: which, how many, where. */
 #include "unit.h"
 #include "lang/parse.h"
 #include "runtime/base/limits.h"
 
-static Ast *parse_text(Session *s, const char *text, bool expression, bool *ok)
-{
+static Ast *parse_text(Session *s, const char *text, bool expression, bool *ok) {
     Source *source = source_make(s->arena, STR("t.mor"), str_from(text), true);
     Ast *ast = NULL;
     *ok = expression ? parse_expr(s, source, &ast) : parse_file(s, source, &ast);
@@ -13,8 +12,7 @@ static Ast *parse_text(Session *s, const char *text, bool expression, bool *ok)
 }
 
 /* An expression with all its parentheses, made here from the tree: a - b - c -> ((a - b) - c). */
-static void explicit_form(const Ast *e, Buf *out)
-{
+static void explicit_form(const Ast *e, Buf *out) {
     if (e->kind == AST_BINARY) {
         buf_char(out, '(');
         explicit_form(e->a, out);
@@ -38,8 +36,7 @@ static void explicit_form(const Ast *e, Buf *out)
     }
 }
 
-static void groups(const char *text, const char *expected)
-{
+static void groups(const char *text, const char *expected) {
     Session *s = session_open(&sys_real);
     Buf b = buf_on(s->arena);
     bool ok;
@@ -50,8 +47,7 @@ static void groups(const char *text, const char *expected)
     session_close(s);
 }
 
-static void precedence(void **state)
-{
+static void precedence(void **state) {
     (void)state;
     groups("a - b - c", "((a - b) - c)");
     groups("x + y - z * w", "((x + y) - (z * w))");
@@ -71,13 +67,20 @@ static void precedence(void **state)
     groups("target >= sm_90 or scale == per", "((target >= sm_90) or (scale == per))");
 }
 
-static void postfixes(void **state)
-{
+static void postfixes(void **state) {
     (void)state;
     static const char *const texts[] = {
-        "float(e = 2, m = 1) per block(16) scale e4m3 per tensor scale f32", "int8 per token dynamic",
-        "llm.router?", "linear[.k > 3][.n < 4]?", "f(1)(2)", "first(conv) | last(conv)", "[1, [2], x = 3]",
-        "per per scale scale dynamic dynamic", "(a)", "F per block(max = 128, tail = short)", "2:4",
+        "float(e = 2, m = 1) per block(16) scale e4m3 per tensor scale f32",
+        "int8 per token dynamic",
+        "llm.router?",
+        "linear[.k > 3][.n < 4]?",
+        "f(1)(2)",
+        "first(conv) | last(conv)",
+        "[1, [2], x = 3]",
+        "per per scale scale dynamic dynamic",
+        "(a)",
+        "F per block(max = 128, tail = short)",
+        "2:4",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         Session *s = session_open(&sys_real);
@@ -90,16 +93,14 @@ static void postfixes(void **state)
     }
 }
 
-static Ast *literal(Session *s, const char *text)
-{
+static Ast *literal(Session *s, const char *text) {
     bool ok;
     Ast *e = parse_text(s, text, true, &ok);
     assert_true(ok);
     return e;
 }
 
-static void literals(void **state)
-{
+static void literals(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     assert_int_equal(literal(s, "1_000")->integer, 1000);
@@ -121,8 +122,7 @@ static void literals(void **state)
 }
 
 /* Every statement of the grammar, and the tree of each on one line. */
-static void statements(void **state)
-{
+static void statements(void **state) {
     (void)state;
     static const struct {
         const char *text, *dump;
@@ -131,7 +131,8 @@ static void statements(void **state)
         {"use \"std/llm\"", "USE a: STRING \"std/llm\""},
         {"use \"./a.mor\" as b", "USE b a: STRING \"./a.mor\""},
         {"param a: int", "PARAM a: int"},
-        {"param a: float in 0..1 = 0", "PARAM a: float a: BINARY .. a: NUMBER 0 b: NUMBER 1 b: NUMBER 0"},
+        {"param a: float in 0..1 = 0",
+         "PARAM a: float a: BINARY .. a: NUMBER 0 b: NUMBER 1 b: NUMBER 0"},
         {"let per = 3", "LET per a: NUMBER 3"},
         {"select s = x?", "SELECT s a: OPTIONAL a: NAME x"},
         {"format f = int4 per channel", "FORMAT f a: PER channel a: NAME int4"},
@@ -148,9 +149,9 @@ static void statements(void **state)
         {"stage s { on a { skip } }", "STAGE s ON a: NAME a b: BLOCK STEP a: PATH NAME skip"},
         {"override on a { expect .bits < 5 }",
          "ON override a: NAME a b: BLOCK EXPECT a: BINARY < a: ATTR bits b: NUMBER 5"},
-        {"on a { m.t(1) { { skip }; skip } }",
-         "ON a: NAME a b: BLOCK STEP () a: PATH NAME m NAME t b: BLOCK BLOCK STEP a: PATH NAME skip "
-         "STEP a: PATH NAME skip ARG a: NUMBER 1"},
+        {"on a { m.t(1) { { skip }; skip } }", "ON a: NAME a b: BLOCK STEP () a: PATH NAME m NAME "
+                                               "t b: BLOCK BLOCK STEP a: PATH NAME skip "
+                                               "STEP a: PATH NAME skip ARG a: NUMBER 1"},
         {"within 4.6 bits", "WITHIN bits a: NUMBER 4.6"},
         {"within 5 GiB", "WITHIN a: NUMBER 5368709120"},
         {"expect bits <= 5, \"too big\"",
@@ -176,12 +177,12 @@ static void statements(void **state)
     }
 }
 
-static void doc_comments(void **state)
-{
+static void doc_comments(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     bool ok;
-    Ast *r = parse_text(s, "# plain\n## one\n## two\nparam a: int\n\nparam b: int ## after\n", false, &ok);
+    Ast *r = parse_text(s, "# plain\n## one\n## two\nparam a: int\n\nparam b: int ## after\n",
+                        false, &ok);
     assert_true(ok);
     assert_str(r->kids.at[0]->doc, "one\ntwo");
     assert_str(r->kids.at[1]->doc, "");
@@ -189,12 +190,12 @@ static void doc_comments(void **state)
     session_close(s);
 }
 
-static void spans(void **state)
-{
+static void spans(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     bool ok;
-    Ast *r = parse_text(s, "on linear - head {\n  quantize(weight = int4 per block(8))\n}\n", false, &ok);
+    Ast *r = parse_text(s, "on linear - head {\n  quantize(weight = int4 per block(8))\n}\n", false,
+                        &ok);
     Ast *on = r->kids.at[0], *step = on->b->kids.at[0];
     assert_str(span_text(on->a->span), "linear - head");
     assert_str(span_text(on->a->op_span), "-");
@@ -205,21 +206,20 @@ static void spans(void **state)
 }
 
 /* ---- errors. Each case: text, the codes and places "CODE line:column", one string a text. */
-static const char *places(Session *s)
-{
+static const char *places(Session *s) {
     Buf b = buf_on(s->arena);
     Diag **sorted = diags_sorted(&s->diags);
     for (size_t i = 0; i < s->diags.all.len; i++) {
         const Diag *d = sorted[i];
-        Place at = d->primary.span.source ? source_place(d->primary.span.source, d->primary.span.offset)
-                                          : (Place){0, 0};
+        Place at = d->primary.span.source
+                       ? source_place(d->primary.span.source, d->primary.span.offset)
+                       : (Place){0, 0};
         buf_printf(&b, "%s%.*s %u:%u", i ? ", " : "", STR_ARG(d->code), at.line, at.column);
     }
     return b.len ? b.data : "";
 }
 
-static void fails(const char *text, const char *expected)
-{
+static void fails(const char *text, const char *expected) {
     Session *s = session_open(&sys_real);
     bool ok;
     parse_text(s, text, false, &ok);
@@ -227,9 +227,8 @@ static void fails(const char *text, const char *expected)
     session_close(s);
 }
 
-/* Whatever follows an error is read again as soon as possible: each text has one more at its end. */
-static void recovery(void **state)
-{
+/* What follows an error is read again as soon as possible: each text has one more at its end. */
+static void recovery(void **state) {
     (void)state;
     static const struct {
         const char *text, *place;
@@ -275,8 +274,7 @@ static void recovery(void **state)
     }
 }
 
-static void ends(void **state)
-{
+static void ends(void **state) {
     (void)state;
     fails("on linear {\n  skip\n", "E0104 1:11");
     fails("stage a {\n  on b {\n    skip\n  }\n", "E0104 1:9");
@@ -290,8 +288,7 @@ static void ends(void **state)
 }
 
 /* The message of the first error, and the label under it. */
-static void says(const char *text, const char *message, const char *label)
-{
+static void says(const char *text, const char *message, const char *label) {
     Session *s = session_open(&sys_real);
     bool ok;
     parse_text(s, text, false, &ok);
@@ -302,8 +299,7 @@ static void says(const char *text, const char *message, const char *label)
     session_close(s);
 }
 
-static void expectations(void **state)
-{
+static void expectations(void **state) {
     (void)state;
     says("on linear { quantize(weight = int8 input = int8) }", "I did not expect `input`",
          "expected `)` or `,`");
@@ -327,13 +323,14 @@ static void expectations(void **state)
     says("on 'a' { skip }", "strings are written with double quotes", "did you mean \"a\"?");
 }
 
-static void mixing(void **state)
-{
+static void mixing(void **state) {
     (void)state;
-    static const char *const wrong[] = {"a - b | c", "a | b - c", "a & b | c", "a | b & c", "a + b | c",
-                                        "a << b >> c", "a - b << c", "a | b * c", "f(a | b - c)"};
-    static const char *const right[] = {"(a - b) | c", "a | (b - c)", "a - b - c", "a | b | c",
-                                        "a + b * c - d", "a - -b", "!a | b", "a == b | c", "a..b - c"};
+    static const char *const wrong[] = {"a - b | c",  "a | b - c", "a & b | c",
+                                        "a | b & c",  "a + b | c", "a << b >> c",
+                                        "a - b << c", "a | b * c", "f(a | b - c)"};
+    static const char *const right[] = {"(a - b) | c", "a | (b - c)",   "a - b - c",
+                                        "a | b | c",   "a + b * c - d", "a - -b",
+                                        "!a | b",      "a == b | c",    "a..b - c"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         Session *s = session_open(&sys_real);
         bool ok;
@@ -342,7 +339,8 @@ static void mixing(void **state)
         const Diag *d = s->diags.all.at[0];
         assert_str(d->code, "E0103");
         assert_int_equal(d->fixes.len, 2);
-        for (size_t k = 0; k < 2; k++) { /* each reading is itself an expression without this fault */
+        for (size_t k = 0; k < 2;
+             k++) { /* each reading is itself an expression without this fault */
             Session *again = session_open(&sys_real);
             parse_text(again, str_c(s->arena, d->fixes.at[k].text), true, &ok);
             assert_true(ok);
@@ -359,11 +357,10 @@ static void mixing(void **state)
     }
 }
 
-static void expression_errors(void **state)
-{
+static void expression_errors(void **state) {
     (void)state;
-    static const char *const wrong[] = {"", "1 2", "let x = 3", "(1", "1)", "a b c d", "\"open", "$", "f(,)",
-                                        "1\n2", "skip }"};
+    static const char *const wrong[] = {"",       "1 2", "let x = 3", "(1",   "1)",    "a b c d",
+                                        "\"open", "$",   "f(,)",      "1\n2", "skip }"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         Session *s = session_open(&sys_real);
         bool ok;
@@ -374,8 +371,7 @@ static void expression_errors(void **state)
 }
 
 /* ---- limits */
-static void too_much(Session *s, const char *text, bool expression)
-{
+static void too_much(Session *s, const char *text, bool expression) {
     bool ok;
     parse_text(s, text, expression, &ok);
     assert_false(ok);
@@ -383,8 +379,8 @@ static void too_much(Session *s, const char *text, bool expression)
     assert_true(s->diags.errors <= 2); /* a brace where no brace may be is an error of its own */
 }
 
-static const char *repeated(Session *s, const char *head, const char *part, size_t n, const char *tail)
-{
+static const char *repeated(Session *s, const char *head, const char *part, size_t n,
+                            const char *tail) {
     Buf b = buf_on(s->arena);
     buf_str(&b, str_from(head));
     for (size_t i = 0; i < n; i++) {
@@ -394,8 +390,7 @@ static const char *repeated(Session *s, const char *head, const char *part, size
     return b.data;
 }
 
-static void limits(void **state)
-{
+static void limits(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     static const struct {
@@ -432,8 +427,7 @@ static void limits(void **state)
 }
 
 /* A text full of faults costs time and memory in proportion, and reading stops in the end. */
-static void many_errors(void **state)
-{
+static void many_errors(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     bool ok;
@@ -443,8 +437,7 @@ static void many_errors(void **state)
     session_close(s);
 }
 
-static void not_text(void **state)
-{
+static void not_text(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     bool ok;
@@ -458,11 +451,11 @@ static void not_text(void **state)
 }
 
 /* What could be parsed is there in spite of errors: names for completion, later. */
-static void tree_of_broken_text(void **state)
-{
+static void tree_of_broken_text(void **state) {
     (void)state;
     static const char *const texts[] = {"let a = 1\nlet b = \nlet c = 3\n", "let a = 1\nlet c = (3",
-                                        "let a = 1\non x {\n  skip\n", "let a = 1\n}\n", "let a = 1\n$\n"};
+                                        "let a = 1\non x {\n  skip\n", "let a = 1\n}\n",
+                                        "let a = 1\n$\n"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         Session *s = session_open(&sys_real);
         bool ok;
@@ -475,14 +468,23 @@ static void tree_of_broken_text(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(precedence), cmocka_unit_test(postfixes), cmocka_unit_test(literals),
-        cmocka_unit_test(statements), cmocka_unit_test(doc_comments), cmocka_unit_test(spans),
-        cmocka_unit_test(recovery), cmocka_unit_test(ends), cmocka_unit_test(expectations),
-        cmocka_unit_test(mixing), cmocka_unit_test(expression_errors), cmocka_unit_test(limits),
-        cmocka_unit_test(many_errors), cmocka_unit_test(not_text), cmocka_unit_test(tree_of_broken_text),
+        cmocka_unit_test(precedence),
+        cmocka_unit_test(postfixes),
+        cmocka_unit_test(literals),
+        cmocka_unit_test(statements),
+        cmocka_unit_test(doc_comments),
+        cmocka_unit_test(spans),
+        cmocka_unit_test(recovery),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(expectations),
+        cmocka_unit_test(mixing),
+        cmocka_unit_test(expression_errors),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(many_errors),
+        cmocka_unit_test(not_text),
+        cmocka_unit_test(tree_of_broken_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
