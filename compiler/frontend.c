@@ -78,6 +78,8 @@ bool frontend_resolve(Session *s, const Args *args, const Ast *ast, Recipe **rec
     ResolveOptions options = {
         .vocabulary = &morc_vocabulary,
         .elements = morc_elements,
+        .ops = morc_ops,
+        .targets = morc_targets,
         .params = params.at,
         .param_count = params.len,
         .target = args->target,

@@ -1,113 +1,515 @@
-/* See vocabulary.h. A row with `later` is in the language but not in this build (E0001). */
+/* See vocabulary.h. To add a step: its row here, or, once it is in the build, in its transform. */
 #include "compiler/vocabulary.h"
 #include "compiler/transform.h"
 
-#define END {.name = NULL}
-#define SCHEMA(id, word, of_kind, of_phase, text, is_later, block, ...)                            \
-    static const Param id##_params[] = {__VA_ARGS__ END};                                          \
-    static const Schema id = {.name = word, .doc = text, .kind = of_kind, .phase = of_phase,       \
-                              .later = is_later, .takes_block = block, .params = id##_params};
+#define END                                                                                        \
+    { .name = NULL }
+#define ROW(word, what) .name = word, .doc = what
 
-/* ---- steps that this build lacks; the others bring their own (compiler/transform/) */
-SCHEMA(smooth, "smooth", SCHEMA_STEP, PHASE_EDIT, "move outliers from the activations into the weights", true, false,
-    {.name = "alpha", .type = PARAM_FLOAT, .range = "0.0..1.0", .initial = "0.5", .doc = "how much difficulty moves into the weights"},
-    {.name = "fold", .type = PARAM_CHOICE, .choices = "auto | never", .initial = "auto", .doc = "where the inverse scale goes"}, )
-SCHEMA(awq, "awq", SCHEMA_STEP, PHASE_EDIT, "scale channels so that quantizing hurts less", true, false,
-    {.name = "grid", .type = PARAM_INT, .range = "1..1000", .initial = "20", .doc = "candidates tried"},
-    {.name = "clip", .type = PARAM_BOOL, .initial = "true", .doc = "also search the clipping range"}, )
-SCHEMA(rotate, "rotate", SCHEMA_STEP, PHASE_EDIT, "spread outliers with a rotation", true, false,
-    {.name = "kind", .type = PARAM_CHOICE, .choices = "hadamard", .initial = "hadamard", .doc = "which rotation"}, )
-SCHEMA(map_step, "map", SCHEMA_STEP, PHASE_EDIT, "apply a function to each weight", true, false,
-    {.name = "weight", .type = PARAM_FN, .required = true, .doc = "the function"}, )
-SCHEMA(choose, "choose", SCHEMA_STEP, PHASE_ENCODE, "search a format for each layer", true, true,
-    {.name = "by", .type = PARAM_CHOICE, .choices = "kl | mse | gradient", .initial = "kl", .doc = "what is kept small"},
-    {.name = "samples", .type = PARAM_INT, .initial = "128", .doc = "samples looked at"},
-    {.name = "tie", .type = PARAM_CHOICE, .choices = "siblings | none", .initial = "siblings", .doc = "layers that must agree"}, )
-SCHEMA(finetune, "finetune", SCHEMA_STEP, PHASE_TUNE, "train what is selected", true, false,
-    {.name = "data", .type = PARAM_DATA, .required = true, .doc = "training data"},
-    {.name = "steps", .type = PARAM_INT, .required = true, .doc = "optimizer steps"},
-    {.name = "lr", .type = PARAM_FLOAT, .required = true, .doc = "learning rate"},
-    {.name = "loss", .type = PARAM_CHOICE, .choices = "distill | cross_entropy", .doc = "what is kept small"},
-    {.name = "grad", .type = PARAM_CHOICE, .choices = "ste", .initial = "ste", .doc = "gradient of rounding"},
-    {.name = "scales", .type = PARAM_CHOICE, .choices = "frozen | learned", .initial = "frozen", .doc = "whether scales train"}, )
+/* ---- steps of later builds; those of this one bring their own (compiler/transforms.list) */
+
+static const Param smooth_params[] = {
+    {.name = "alpha",
+     .type = PARAM_FLOAT,
+     .range = "0.0..1.0",
+     .choices = "auto",
+     .initial = "auto",
+     .doc = "how much difficulty moves into the weights"},
+    {.name = "fold",
+     .type = PARAM_CHOICE,
+     .choices = "auto | never",
+     .initial = "auto",
+     .doc = "where the inverse scale goes"},
+    END,
+};
+static const Param awq_params[] = {
+    {.name = "grid", .type = PARAM_INT, .range = "1..1000", .initial = "20", .doc = "scales tried"},
+    {.name = "clip", .type = PARAM_BOOL, .initial = "true", .doc = "search for clipping, too"},
+    END,
+};
+static const Param rotate_params[] = {
+    {.name = "kind",
+     .type = PARAM_CHOICE,
+     .choices = "hadamard",
+     .initial = "hadamard",
+     .doc = "which rotation"},
+    END,
+};
+static const Param map_params[] = {
+    {.name = "weight", .type = PARAM_FN, .required = true, .doc = "what becomes of a weight"},
+    END,
+};
+static const Param choose_params[] = {
+    {.name = "by",
+     .type = PARAM_CHOICE,
+     .choices = "kl | mse | gradient",
+     .initial = "kl",
+     .doc = "what an alternative costs"},
+    {.name = "samples",
+     .type = PARAM_INT,
+     .range = "1..",
+     .initial = "128",
+     .doc = "to measure on"},
+    {.name = "tie",
+     .type = PARAM_CHOICE,
+     .choices = "siblings | none",
+     .initial = "siblings",
+     .doc = "layers that choose together"},
+    END,
+};
+static const Param finetune_params[] = {
+    {.name = "data", .type = PARAM_DATA, .required = true, .doc = "to train on"},
+    {.name = "steps",
+     .type = PARAM_INT,
+     .range = "1..",
+     .required = true,
+     .doc = "of the optimizer"},
+    {.name = "lr",
+     .type = PARAM_FLOAT,
+     .range = "0.0..1.0",
+     .initial = "1e-5",
+     .doc = "learning rate"},
+    {.name = "loss",
+     .type = PARAM_CHOICE,
+     .choices = "distill",
+     .initial = "distill",
+     .doc = "what is made small"},
+    {.name = "grad",
+     .type = PARAM_CHOICE,
+     .choices = "ste",
+     .initial = "ste",
+     .doc = "gradient of rounding"},
+    {.name = "scales",
+     .type = PARAM_CHOICE,
+     .choices = "frozen | learned",
+     .initial = "frozen",
+     .doc = "whether scales train, too"},
+    END,
+};
+static const Schema steps[] = {
+    {ROW("smooth", "moves outliers into the weights"), .phase = PHASE_EDIT, .later = true,
+     .params = smooth_params},
+    {ROW("awq", "protects weights that matter"), .phase = PHASE_EDIT, .later = true,
+     .params = awq_params},
+    {ROW("rotate", "spreads outliers by a rotation"), .phase = PHASE_EDIT, .later = true,
+     .params = rotate_params},
+    {ROW("map", "applies a function to the weights"), .phase = PHASE_EDIT, .later = true,
+     .params = map_params},
+    {ROW("choose", "searches among alternatives"), .phase = PHASE_ENCODE, .later = true,
+     .takes_block = true, .params = choose_params},
+    {ROW("finetune", "trains what is left"), .phase = PHASE_TUNE, .later = true,
+     .params = finetune_params},
+};
 
 /* ---- settings */
-SCHEMA(calibrate, "calibrate", SCHEMA_SETTING, PHASE_SETTING, "measure activations on data", true, false,
-    {.name = "data", .type = PARAM_DATA, .required = true, .doc = "what to run"},
-    {.name = "method", .type = PARAM_CHOICE, .choices = "max | mse | entropy | percentile", .initial = "max", .doc = "how a range is found"},
-    {.name = "samples", .type = PARAM_INT, .doc = "how many"},
-    {.name = "observe", .type = PARAM_CHOICE, .choices = "float | encoded", .initial = "float", .doc = "behind float or already encoded layers"}, )
-SCHEMA(evaluate, "evaluate", SCHEMA_SETTING, PHASE_SETTING, "data that output metrics are measured on", true, false,
-    {.name = "data", .type = PARAM_DATA, .required = true, .doc = "what to run"}, )
 
-/* ---- outputs */
-SCHEMA(emit_qdq, "qdq", SCHEMA_EMIT, PHASE_SETTING, "standard ONNX: encoded weights behind DequantizeLinear", false, false,
-    {.name = "opset", .type = PARAM_INT, .range = "19..28", .doc = "at least this opset"},
-    {.name = "weights", .type = PARAM_CHOICE, .choices = "encoded | float", .initial = "encoded", .doc = "float keeps float weights behind Q and DQ"},
-    {.name = "external", .type = PARAM_BOOL, .initial = "false", .doc = "weights in a file beside the model"},
-    {.name = "dynamic", .type = PARAM_CHOICE, .choices = "none | trt*", .initial = "none", .doc = "ops for dynamic activations"}, )
-SCHEMA(emit_ort, "ort", SCHEMA_EMIT, PHASE_SETTING, "com.microsoft::MatMulNBits where it fits, standard ONNX elsewhere", false, false,
-    {.name = "opset", .type = PARAM_INT, .range = "19..28", .doc = "at least this opset"},
-    {.name = "external", .type = PARAM_BOOL, .initial = "false", .doc = "weights in a file beside the model"}, )
-SCHEMA(emit_hf, "hf", SCHEMA_EMIT, PHASE_SETTING, "a Hugging Face checkpoint", true, false,
-    {.name = "dialect", .type = PARAM_CHOICE, .choices = "compressed_tensors | modelopt", .initial = "compressed_tensors", .doc = "whose layout"}, )
+static const Param calibrate_params[] = {
+    {.name = "data", .type = PARAM_DATA, .required = true, .doc = "to measure on"},
+    {.name = "method",
+     .type = PARAM_CHOICE,
+     .choices = "max | mse | entropy | percentile",
+     .initial = "max",
+     .doc = "how ranges are found"},
+    {.name = "samples", .type = PARAM_INT, .range = "1..", .doc = "how many; all if not given"},
+    {.name = "observe",
+     .type = PARAM_CHOICE,
+     .choices = "float | encoded",
+     .initial = "float",
+     .doc = "the model that is measured"},
+    END,
+};
+static const Param evaluate_params[] = {
+    {.name = "data", .type = PARAM_DATA, .required = true, .doc = "to judge the result on"},
+    END,
+};
+static const Schema settings[] = {
+    {ROW("calibrate", "measures activations"), .kind = SCHEMA_SETTING, .phase = PHASE_SETTING,
+     .later = true, .params = calibrate_params},
+    {ROW("evaluate", "data for expectations"), .kind = SCHEMA_SETTING, .phase = PHASE_SETTING,
+     .later = true, .params = evaluate_params},
+};
 
-/* ---- data sources: may be declared, are used by steps that this build lacks */
-SCHEMA(load_npz, "npz", SCHEMA_DATA, PHASE_SETTING, "arrays of a NumPy archive", false, false,
-    {.name = "path", .type = PARAM_STRING, .required = true, .doc = "file, relative to the recipe"},
-    {.name = "samples", .type = PARAM_INT, .doc = "how many, from the first"},
-    {.name = "batch", .type = PARAM_INT, .doc = "samples run at once"},
-    {.name = "shuffle", .type = PARAM_BOOL, .initial = "false", .doc = "in another order"},
-    {.name = "seed", .type = PARAM_INT, .initial = "0", .doc = "of the order"}, )
-SCHEMA(load_npy, "npy", SCHEMA_DATA, PHASE_SETTING, "one NumPy array", false, false,
-    {.name = "path", .type = PARAM_STRING, .required = true, .doc = "file, relative to the recipe"},
-    {.name = "samples", .type = PARAM_INT, .doc = "how many, from the first"}, )
-SCHEMA(load_safetensors, "safetensors", SCHEMA_DATA, PHASE_SETTING, "tensors of a safetensors file", false, false,
-    {.name = "path", .type = PARAM_STRING, .required = true, .doc = "file, relative to the recipe"},
-    {.name = "samples", .type = PARAM_INT, .doc = "how many, from the first"}, )
-SCHEMA(load_tokens, "tokens", SCHEMA_DATA, PHASE_SETTING, "text as tokens", true, false,
-    {.name = "path", .type = PARAM_STRING, .required = true, .doc = "file, relative to the recipe"}, )
-SCHEMA(load_images, "images", SCHEMA_DATA, PHASE_SETTING, "a folder of images", true, false,
-    {.name = "path", .type = PARAM_STRING, .required = true, .doc = "folder, relative to the recipe"}, )
-SCHEMA(load_random, "random", SCHEMA_DATA, PHASE_SETTING, "random numbers", false, false,
-    {.name = "seed", .type = PARAM_INT, .initial = "0", .doc = "of the generator"},
-    {.name = "samples", .type = PARAM_INT, .doc = "how many"}, )
+/* ---- forms of output */
+
+static const Param qdq_params[] = {
+    {.name = "opset",
+     .type = PARAM_INT,
+     .range = "13..28",
+     .doc = "at least what the formats need"},
+    {.name = "external", .type = PARAM_BOOL, .initial = "false", .doc = "weights go to a file of their own"},
+    {.name = "weights",
+     .type = PARAM_CHOICE,
+     .choices = "encoded | float",
+     .initial = "encoded",
+     .doc = "float keeps them behind Q and DQ"},
+    {.name = "dynamic",
+     .type = PARAM_CHOICE,
+     .choices = "trt*",
+     .later = true,
+     .doc = "ops for dynamic activation scales"},
+    END,
+};
+static const Param ort_params[] = {
+    {.name = "opset",
+     .type = PARAM_INT,
+     .range = "13..28",
+     .doc = "at least what the formats need"},
+    {.name = "external", .type = PARAM_BOOL, .initial = "false", .doc = "weights go to a file of their own"},
+    END,
+};
+static const Param hf_params[] = {
+    {.name = "dialect",
+     .type = PARAM_CHOICE,
+     .choices = "compressed_tensors | modelopt",
+     .required = true,
+     .doc = "whose files to write"},
+    END,
+};
+static const Schema emits[] = {
+    {ROW("qdq", "ONNX with DequantizeLinear"), .kind = SCHEMA_EMIT, .params = qdq_params},
+    {ROW("ort", "ONNX with MatMulNBits for ONNX Runtime"), .kind = SCHEMA_EMIT,
+     .params = ort_params},
+    {ROW("hf", "a Hugging Face checkpoint"), .kind = SCHEMA_EMIT, .later = true,
+     .params = hf_params},
+};
+
+/* ---- data: declared here, read by calibrate and evaluate */
+
+static const Param file_params[] = {
+    {.name = "path", .type = PARAM_STRING, .required = true, .doc = "relative to the recipe"},
+    {.name = "samples", .type = PARAM_INT, .range = "1..", .doc = "how many; all if not given"},
+    {.name = "batch",
+     .type = PARAM_INT,
+     .range = "1..",
+     .initial = "1",
+     .doc = "samples at a time"},
+    {.name = "shuffle", .type = PARAM_BOOL, .initial = "false", .doc = "in random order"},
+    {.name = "seed", .type = PARAM_INT, .range = "0..", .initial = "0", .doc = "of the order"},
+    END,
+};
+static const Param random_params[] = {
+    {.name = "seed", .type = PARAM_INT, .range = "0..", .initial = "0", .doc = "where it begins"},
+    {.name = "samples", .type = PARAM_INT, .range = "1..", .initial = "16", .doc = "how many"},
+    END,
+};
+static const Schema loaders[] = {
+    {ROW("npz", "named arrays"), .kind = SCHEMA_DATA, .params = file_params},
+    {ROW("npy", "one array"), .kind = SCHEMA_DATA, .params = file_params},
+    {ROW("tokens", "token ids"), .kind = SCHEMA_DATA, .params = file_params},
+    {ROW("images", "a folder of pictures"), .kind = SCHEMA_DATA, .params = file_params},
+    {ROW("safetensors", "named tensors"), .kind = SCHEMA_DATA, .params = file_params},
+    {ROW("random", "random values, said out loud"), .kind = SCHEMA_DATA, .params = random_params},
+};
 
 /* ---- methods with arguments of their own */
-SCHEMA(method_gptq, "gptq", SCHEMA_METHOD, PHASE_SETTING, "error feedback, column by column", true, false,
-    {.name = "block", .type = PARAM_INT, .initial = "128", .doc = "columns between updates"},
-    {.name = "damp", .type = PARAM_FLOAT, .initial = "0.01", .doc = "added to the diagonal"},
-    {.name = "order", .type = PARAM_CHOICE, .choices = "static | natural", .initial = "static", .doc = "order of the columns"}, )
-SCHEMA(method_adaround, "adaround", SCHEMA_METHOD, PHASE_SETTING, "learned rounding", true, false,
-    {.name = "steps", .type = PARAM_INT, .initial = "1000", .doc = "optimizer steps"}, )
-SCHEMA(method_sparsegpt, "sparsegpt", SCHEMA_METHOD, PHASE_SETTING, "prune with error feedback", true, false,
-    {.name = "block", .type = PARAM_INT, .initial = "128", .doc = "columns between updates"},
-    {.name = "damp", .type = PARAM_FLOAT, .initial = "0.01", .doc = "added to the diagonal"}, )
-SCHEMA(method_percentile, "percentile", SCHEMA_METHOD, PHASE_SETTING, "cut the rarest values", true, false,
-    {.name = "p", .type = PARAM_FLOAT, .range = "0.0..100.0", .initial = "99.99", .doc = "percent kept"}, )
-SCHEMA(method_distill, "distill", SCHEMA_METHOD, PHASE_SETTING, "match the original model", true, false,
-    {.name = "teacher", .type = PARAM_CHOICE, .choices = "original", .initial = "original", .doc = "which model"},
-    {.name = "temperature", .type = PARAM_FLOAT, .initial = "1.0", .doc = "of the softmax"}, )
+
+static const Param percentile_params[] = {
+    {.name = "p",
+     .type = PARAM_FLOAT,
+     .range = "50.0..100.0",
+     .initial = "99.99",
+     .doc = "kept, in percent"},
+    END,
+};
+static const Param gptq_params[] = {
+    {.name = "block",
+     .type = PARAM_INT,
+     .range = "1..65536",
+     .initial = "128",
+     .doc = "columns at a time"},
+    {.name = "damp",
+     .type = PARAM_FLOAT,
+     .range = "0.0..1.0",
+     .initial = "0.01",
+     .doc = "added to the diagonal"},
+    {.name = "order",
+     .type = PARAM_CHOICE,
+     .choices = "static | natural",
+     .initial = "static",
+     .doc = "of the columns"},
+    END,
+};
+static const Param sparsegpt_params[] = {
+    {.name = "block",
+     .type = PARAM_INT,
+     .range = "1..65536",
+     .initial = "128",
+     .doc = "columns at a time"},
+    {.name = "damp",
+     .type = PARAM_FLOAT,
+     .range = "0.0..1.0",
+     .initial = "0.01",
+     .doc = "added to the diagonal"},
+    END,
+};
+static const Param adaround_params[] = {
+    {.name = "steps",
+     .type = PARAM_INT,
+     .range = "1..",
+     .initial = "1000",
+     .doc = "of the optimizer"},
+    END,
+};
+static const Param distill_params[] = {
+    {.name = "teacher",
+     .type = PARAM_CHOICE,
+     .choices = "original",
+     .initial = "original",
+     .doc = "whose outputs to match"},
+    {.name = "temperature",
+     .type = PARAM_FLOAT,
+     .range = "0.0..100.0",
+     .initial = "1.0",
+     .doc = "of the softmax"},
+    END,
+};
+static const Schema methods[] = {
+    {ROW("percentile", "the range that holds most values"), .kind = SCHEMA_METHOD,
+     .params = percentile_params},
+    {ROW("gptq", "second-order rounding"), .kind = SCHEMA_METHOD, .params = gptq_params},
+    {ROW("sparsegpt", "second-order pruning"), .kind = SCHEMA_METHOD, .params = sparsegpt_params},
+    {ROW("adaround", "learned rounding"), .kind = SCHEMA_METHOD, .params = adaround_params},
+    {ROW("distill", "match another model"), .kind = SCHEMA_METHOD, .params = distill_params},
+};
+
+/* ---- the table */
 
 static const Schema *const rows[] = {
 #define TRANSFORM(name) &transform_##name.schema,
 #include "compiler/transforms.list"
 #undef TRANSFORM
-    &smooth, &awq, &rotate, &map_step, &choose, &finetune,
-    &calibrate, &evaluate,
-    &emit_qdq, &emit_ort, &emit_hf,
-    &load_npz, &load_npy, &load_safetensors, &load_tokens, &load_images, &load_random,
-    &method_gptq, &method_adaround, &method_sparsegpt, &method_percentile, &method_distill,
-    NULL,
+    &steps[0],    &steps[1],    &steps[2],   &steps[3],   &steps[4],   &steps[5],
+    &settings[0], &settings[1], &emits[0],   &emits[1],   &emits[2],   &loaders[0],
+    &loaders[1],  &loaders[2],  &loaders[3], &loaders[4], &loaders[5], &methods[0],
+    &methods[1],  &methods[2],  &methods[3], &methods[4], NULL,
 };
 const Vocabulary morc_vocabulary = {rows};
 
-/* name, bits, integer, unsigned, exponent and mantissa bits; docs/formats.md has the table for people */
+/* name, bits, whole numbers?, without sign?, exponent and mantissa bits, for scales only? */
 const ElementInfo morc_elements[] = {
-    {"int8", 8, true, false, 0, 0},  {"uint8", 8, true, true, 0, 0},  {"int4", 4, true, false, 0, 0},
-    {"uint4", 4, true, true, 0, 0},  {"int2", 2, true, false, 0, 0},  {"uint2", 2, true, true, 0, 0},
-    {"e4m3", 8, false, false, 4, 3}, {"e5m2", 8, false, false, 5, 2}, {"e2m1", 4, false, false, 2, 1},
-    {"e3m2", 6, false, false, 3, 2}, {"e2m3", 6, false, false, 2, 3}, {"e8m0", 8, false, true, 8, 0},
-    {"f16", 16, false, false, 5, 10}, {"bf16", 16, false, false, 8, 7}, {"f32", 32, false, false, 8, 23},
-    {NULL, 0, false, false, 0, 0},
+    {"int8", 8, true, false, 0, 0, false},  {"uint8", 8, true, true, 0, 0, false},
+    {"int4", 4, true, false, 0, 0, false},  {"uint4", 4, true, true, 0, 0, false},
+    {"int2", 2, true, false, 0, 0, false},  {"uint2", 2, true, true, 0, 0, false},
+    {"e4m3", 8, false, false, 4, 3, false}, {"e5m2", 8, false, false, 5, 2, false},
+    {"e2m1", 4, false, false, 2, 1, false}, {"e3m2", 6, false, false, 3, 2, false},
+    {"e2m3", 6, false, false, 2, 3, false}, {"e8m0", 8, false, true, 8, 0, true},
+    {"f16", 16, false, false, 5, 10, true}, {"bf16", 16, false, false, 8, 7, true},
+    {"f32", 32, false, false, 8, 23, true}, {NULL, 0, false, false, 0, 0, false},
+};
+
+/* GPUs that a recipe may be for, from the one table of targets. */
+const int morc_targets[] = {
+#define TARGET(sm, generation, has) sm,
+#include "compiler/targets.list"
+#undef TARGET
+    0,
+};
+
+/* Every op type that domain "" has had, opset 1 to 25 and the drafts after it (ONNX operator
+ * schemas). */
+const char *const morc_ops[] = {
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Add",
+    "AffineGrid",
+    "And",
+    "ArgMax",
+    "ArgMin",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "Attention",
+    "AveragePool",
+    "BatchNormalization",
+    "Bernoulli",
+    "BitCast",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
+    "BlackmanWindow",
+    "Cast",
+    "CastLike",
+    "CausalConvWithState",
+    "Ceil",
+    "Celu",
+    "CenterCropPad",
+    "Clip",
+    "Col2Im",
+    "Compress",
+    "Concat",
+    "ConcatFromSequence",
+    "Constant",
+    "ConstantOfShape",
+    "Conv",
+    "ConvInteger",
+    "ConvTranspose",
+    "Cos",
+    "Cosh",
+    "CumProd",
+    "CumSum",
+    "DFT",
+    "DeformConv",
+    "DepthToSpace",
+    "DequantizeLinear",
+    "Det",
+    "Div",
+    "Dropout",
+    "DynamicQuantizeLinear",
+    "Einsum",
+    "Elu",
+    "Equal",
+    "Erf",
+    "Exp",
+    "Expand",
+    "EyeLike",
+    "Flatten",
+    "Floor",
+    "GRU",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "Gelu",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalLpPool",
+    "GlobalMaxPool",
+    "Greater",
+    "GreaterOrEqual",
+    "GridSample",
+    "GroupNormalization",
+    "HammingWindow",
+    "HannWindow",
+    "HardSigmoid",
+    "HardSwish",
+    "Hardmax",
+    "Identity",
+    "If",
+    "ImageDecoder",
+    "InstanceNormalization",
+    "IsInf",
+    "IsNaN",
+    "LRN",
+    "LSTM",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Less",
+    "LessOrEqual",
+    "LinearAttention",
+    "Log",
+    "LogSoftmax",
+    "Loop",
+    "LpNormalization",
+    "LpPool",
+    "MatMul",
+    "MatMulInteger",
+    "Max",
+    "MaxPool",
+    "MaxRoiPool",
+    "MaxUnpool",
+    "Mean",
+    "MeanVarianceNormalization",
+    "MelWeightMatrix",
+    "Min",
+    "Mish",
+    "Mod",
+    "Mul",
+    "Multinomial",
+    "Neg",
+    "NegativeLogLikelihoodLoss",
+    "NonMaxSuppression",
+    "NonZero",
+    "Not",
+    "OneHot",
+    "Optional",
+    "OptionalGetElement",
+    "OptionalHasElement",
+    "Or",
+    "PRelu",
+    "Pad",
+    "Pow",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+    "RMSNormalization",
+    "RNN",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "Range",
+    "Reciprocal",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
+    "RegexFullMatch",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "ReverseSequence",
+    "RoiAlign",
+    "RotaryEmbedding",
+    "Round",
+    "STFT",
+    "Scan",
+    "Scatter",
+    "ScatterElements",
+    "ScatterND",
+    "Selu",
+    "SequenceAt",
+    "SequenceConstruct",
+    "SequenceEmpty",
+    "SequenceErase",
+    "SequenceInsert",
+    "SequenceLength",
+    "SequenceMap",
+    "Shape",
+    "Shrink",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Sinh",
+    "Size",
+    "Slice",
+    "Softmax",
+    "SoftmaxCrossEntropyLoss",
+    "Softplus",
+    "Softsign",
+    "SpaceToDepth",
+    "Split",
+    "SplitToSequence",
+    "Sqrt",
+    "Squeeze",
+    "StringConcat",
+    "StringNormalizer",
+    "StringSplit",
+    "Sub",
+    "Sum",
+    "SwiGLU",
+    "Swish",
+    "Tan",
+    "Tanh",
+    "TensorScatter",
+    "TfIdfVectorizer",
+    "ThresholdedRelu",
+    "Tile",
+    "TopK",
+    "Transpose",
+    "Trilu",
+    "Unique",
+    "Unsqueeze",
+    "Upsample",
+    "Where",
+    "Xor",
+    NULL,
 };

@@ -1,142 +1,87 @@
-/* Recipe values as text: for `-d recipe`, for plans and for messages. */
+/* Printing of resolved recipes and their parts, for `-d recipe`, messages and receipts. What is
+ * printed for a value parses to that value again. */
 #include "lang/recipe.h"
-#include "runtime/base/sanitize.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-static void scale_text(const FormatValue *f, Buf *out)
-{
-    switch (f->per) {
-    case PER_TENSOR:
-        buf_str(out, STR(" per tensor"));
-        break;
-    case PER_CHANNEL:
-        buf_str(out, STR(" per channel"));
-        break;
-    case PER_TOKEN:
-        buf_str(out, STR(" per token"));
-        break;
-    case PER_BLOCK:
-        if (f->block_max) {
-            buf_printf(out, " per block(max = %lld)", (long long)f->block_max);
-        } else if (f->block_rows) {
-            buf_printf(out, " per block(%lld, %lld)", (long long)f->block_rows, (long long)f->block);
-        } else {
-            buf_printf(out, " per block(%lld%s)", (long long)f->block, f->tail_short ? ", tail = short" : "");
+/* ---- numbers and texts */
+
+/* The shortest decimal that reads back as the same double; always recognisable as a float. */
+static void number_print(double x, Buf *out) {
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x) {
+            break;
         }
-        break;
-    case PER_DEFAULT:
-        break;
+    }
+    buf_printf(out, "%s%s", text, strpbrk(text, ".en") ? "" : ".0");
+}
+
+static void text_print(Str text, Buf *out) {
+    buf_char(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (c == '"' || c == '\\') {
+            buf_char(out, '\\');
+            buf_char(out, c);
+        } else if (c == '\n' || c == '\t') {
+            buf_printf(out, "\\%c", c == '\n' ? 'n' : 't');
+        } else if ((unsigned char)c < 0x20 || c == 0x7f) {
+            buf_printf(out, "\\u{%x}", (unsigned)c);
+        } else {
+            buf_char(out, c);
+        }
+    }
+    buf_char(out, '"');
+}
+
+/* ---- formats */
+
+static void granularity_print(const FormatValue *f, Buf *out) {
+    static const char *const words[] = {"", "tensor", "channel", "token", "block"};
+    if (f->per == PER_DEFAULT) {
+        return;
+    }
+    buf_printf(out, " per %s", words[f->per]);
+    if (f->per == PER_BLOCK && f->block_max) {
+        buf_printf(out, "(max = %" PRId64 ")", f->block_max);
+    } else if (f->per == PER_BLOCK && f->block_rows) {
+        buf_printf(out, "(%" PRId64 ", %" PRId64 ")", f->block, f->block_rows);
+    } else if (f->per == PER_BLOCK) {
+        buf_printf(out, "(%" PRId64 "%s)", f->block, f->tail_short ? ", tail = short" : "");
     }
 }
 
-void format_print(const FormatValue *f, Buf *out)
-{
-    if (f->none) {
-        buf_str(out, STR("none"));
-        return;
-    }
+void format_print(const FormatValue *f, Buf *out) {
     buf_str(out, f->spelled);
-    bool named_chain = !str_eq(f->spelled, f->element) && f->scale; /* nvfp4 says it all */
-    if (!named_chain) {
-        scale_text(f, out);
-        for (const FormatValue *s = f->scale; s; s = s->scale) {
-            buf_printf(out, " scale %.*s", STR_ARG(s->element));
-            scale_text(s, out);
+    bool whole = !f->none && !str_eq(f->spelled, f->element) && f->scale; /* nvfp4 says it all */
+    if (!whole) {
+        granularity_print(f, out);
+        if (f->scale) {
+            buf_printf(out, " scale ");
+            format_print(f->scale, out);
         }
     }
     if (f->dynamic) {
-        buf_str(out, STR(" dynamic"));
+        buf_printf(out, " dynamic");
     }
 }
 
-double format_bits(const FormatValue *f, double elements_per_scale)
-{
-    double bits = f->bits;
-    if (elements_per_scale > 0) {
-        bits += (f->scale ? f->scale->bits : 32) / elements_per_scale;
+double format_bits(const FormatValue *f, double elements_per_scale) {
+    if (f->none || !(elements_per_scale > 0)) {
+        return f->bits;
     }
-    return bits;
+    int scale_bits = f->scale ? f->scale->bits : 32;
+    int zero_bits = str_starts(f->element, STR("uint")) ? f->bits : 0;
+    return f->bits + (scale_bits + zero_bits) / elements_per_scale;
 }
 
-static void expr_print(const Expr *e, Buf *out);
+/* ---- expressions and selectors */
 
-static void pair(const char *name, const Selector *sel, Buf *out)
-{
-    buf_printf(out, "%s(", name);
-    selector_print(sel->a, out);
-    if (sel->b) {
-        buf_str(out, STR(", "));
-        selector_print(sel->b, out);
-    }
-    buf_char(out, ')');
-}
-
-static void set_operand(const Selector *sel, Buf *out)
-{
-    bool wrap = sel->kind == SELECT_UNION || sel->kind == SELECT_INTERSECT || sel->kind == SELECT_DIFFERENCE;
-    buf_str(out, wrap ? STR("(") : STR(""));
-    selector_print(sel, out);
-    buf_str(out, wrap ? STR(")") : STR(""));
-}
-
-void selector_print(const Selector *sel, Buf *out)
-{
-    static const char *const calls[] = {
-        [SELECT_INPUTS] = "inputs", [SELECT_USERS] = "users", [SELECT_UPSTREAM] = "upstream",
-        [SELECT_DOWNSTREAM] = "downstream", [SELECT_SIBLINGS] = "siblings", [SELECT_BETWEEN] = "between"};
-    switch (sel->kind) {
-    case SELECT_BUILTIN:
-        buf_str(out, sel->name);
-        break;
-    case SELECT_OP:
-        if (sel->domain.len) {
-            buf_printf(out, "op(\"%.*s::%.*s\")", STR_ARG(sel->domain), STR_ARG(sel->name));
-        } else {
-            buf_str(out, sel->name);
-        }
-        break;
-    case SELECT_GLOB:
-    case SELECT_REGEX:
-        buf_str(out, sel->kind == SELECT_REGEX ? STR("re\"") : STR("\""));
-        buf_safe(out, sel->text);
-        buf_char(out, '"');
-        break;
-    case SELECT_FILTER:
-        set_operand(sel->a, out);
-        buf_char(out, '[');
-        expr_print(sel->where, out);
-        buf_char(out, ']');
-        break;
-    case SELECT_FIRST:
-    case SELECT_LAST:
-        buf_str(out, sel->kind == SELECT_FIRST ? STR("first(") : STR("last("));
-        selector_print(sel->a, out);
-        buf_printf(out, ", %lld)", (long long)sel->count);
-        break;
-    case SELECT_BLOCK:
-        buf_printf(out, "block(%lld..%lld)", (long long)sel->from, (long long)sel->to);
-        break;
-    case SELECT_INPUTS: case SELECT_USERS: case SELECT_UPSTREAM: case SELECT_DOWNSTREAM:
-    case SELECT_SIBLINGS: case SELECT_BETWEEN:
-        pair(calls[sel->kind], sel, out);
-        break;
-    case SELECT_UNION: case SELECT_INTERSECT: case SELECT_DIFFERENCE:
-        set_operand(sel->a, out);
-        buf_str(out, sel->kind == SELECT_UNION ? STR(" | ") : sel->kind == SELECT_INTERSECT ? STR(" & ") : STR(" - "));
-        set_operand(sel->b, out);
-        break;
-    case SELECT_COMPLEMENT:
-        buf_char(out, '!');
-        set_operand(sel->a, out);
-        break;
-    case SELECT_OPTIONAL:
-        set_operand(sel->a, out);
-        buf_char(out, '?');
-        break;
-    }
-}
-
-static void expr_print(const Expr *e, Buf *out)
-{
+static void expr_print(const Expr *e, Buf *out) {
     switch (e->kind) {
     case EXPR_CONST:
         value_print(e->value, out);
@@ -152,6 +97,11 @@ static void expr_print(const Expr *e, Buf *out)
             buf_char(out, ')');
         }
         break;
+    case EXPR_UNARY:
+        buf_printf(out, "(%s%s", ast_op_text[e->op], e->op == OP_NOT ? " " : "");
+        expr_print(e->a, out);
+        buf_char(out, ')');
+        break;
     case EXPR_BINARY:
         buf_char(out, '(');
         expr_print(e->a, out);
@@ -159,66 +109,163 @@ static void expr_print(const Expr *e, Buf *out)
         expr_print(e->b, out);
         buf_char(out, ')');
         break;
-    case EXPR_UNARY:
-        buf_printf(out, "%s ", ast_op_text[e->op]);
-        expr_print(e->a, out);
-        break;
     case EXPR_IF:
-        buf_str(out, STR("if "));
+        buf_printf(out, "(if ");
         expr_print(e->a, out);
-        buf_str(out, STR(" then "));
+        buf_printf(out, " then ");
         expr_print(e->b, out);
-        buf_str(out, STR(" else "));
+        buf_printf(out, " else ");
         expr_print(e->c, out);
+        buf_char(out, ')');
         break;
     }
 }
 
-static void args_print(const BoundArg *args, size_t count, Buf *out)
-{
-    bool first = true;
-    buf_char(out, '(');
-    for (size_t i = 0; i < count; i++) {
-        if (!args[i].value) {
-            continue;
-        }
-        buf_printf(out, "%s%s = ", first ? "" : ", ", args[i].param->name);
-        value_print(args[i].value, out);
-        first = false;
+static void call_print(const char *function, const Selector *s, Buf *out) {
+    buf_printf(out, "%s(", function);
+    selector_print(s->a, out);
+    if (s->b) {
+        buf_printf(out, ", ");
+        selector_print(s->b, out);
+    }
+    if (s->count > 1) {
+        buf_printf(out, ", %" PRId64, s->count);
     }
     buf_char(out, ')');
 }
 
-void value_print(const Value *v, Buf *out)
-{
-    switch (v->type) {
-    case VALUE_POISON:
-        buf_str(out, STR("<error>"));
+static bool is_algebra(const Selector *s) {
+    return s->kind == SELECT_UNION || s->kind == SELECT_INTERSECT || s->kind == SELECT_DIFFERENCE;
+}
+
+/* An operand of an operator: in parentheses when it is an operator itself. */
+static void operand_print(const Selector *s, Buf *out) {
+    buf_printf(out, is_algebra(s) ? "(" : "");
+    selector_print(s, out);
+    buf_printf(out, is_algebra(s) ? ")" : "");
+}
+
+static const char *selector_word(SelectorKind kind) {
+    switch (kind) {
+    case SELECT_FIRST:
+        return "first";
+    case SELECT_LAST:
+        return "last";
+    case SELECT_INPUTS:
+        return "inputs";
+    case SELECT_USERS:
+        return "users";
+    case SELECT_UPSTREAM:
+        return "upstream";
+    case SELECT_DOWNSTREAM:
+        return "downstream";
+    case SELECT_SIBLINGS:
+        return "siblings";
+    case SELECT_BETWEEN:
+        return "between";
+    case SELECT_UNION:
+        return "|";
+    case SELECT_INTERSECT:
+        return "&";
+    default:
+        return "-";
+    }
+}
+
+static void leaf_print(const Selector *s, Buf *out) {
+    if (s->kind == SELECT_REGEX) { /* raw: only a quote is escaped, and a quote alone */
+        buf_printf(out, "re\"");
+        for (size_t i = 0; i < s->text.len; i++) {
+            buf_printf(out, s->text.data[i] == '"' ? "\\" : "");
+            buf_char(out, s->text.data[i]);
+        }
+        buf_char(out, '"');
+    } else if (s->kind == SELECT_GLOB) {
+        text_print(s->text, out);
+    } else if (s->kind == SELECT_OP && s->domain.len) {
+        buf_printf(out, "op(\"%.*s::%.*s\")", STR_ARG(s->domain), STR_ARG(s->name));
+    } else {
+        buf_str(out, s->name);
+    }
+}
+
+void selector_print(const Selector *s, Buf *out) {
+    switch (s->kind) {
+    case SELECT_BUILTIN:
+    case SELECT_OP:
+    case SELECT_GLOB:
+    case SELECT_REGEX:
+        leaf_print(s, out);
         break;
+    case SELECT_BLOCK:
+        buf_printf(out, s->from == s->to ? "block(%" PRId64 ")" : "block(%" PRId64 "..%" PRId64 ")",
+                   s->from, s->to);
+        break;
+    case SELECT_FILTER:
+        operand_print(s->a, out);
+        buf_char(out, '[');
+        expr_print(s->where, out);
+        buf_char(out, ']');
+        break;
+    case SELECT_COMPLEMENT:
+        buf_char(out, '!');
+        operand_print(s->a, out);
+        break;
+    case SELECT_OPTIONAL:
+        operand_print(s->a, out);
+        buf_char(out, '?');
+        break;
+    case SELECT_UNION:
+    case SELECT_INTERSECT:
+    case SELECT_DIFFERENCE:
+        operand_print(s->a, out);
+        buf_printf(out, " %s ", selector_word(s->kind));
+        operand_print(s->b, out);
+        break;
+    default:
+        call_print(selector_word(s->kind), s, out);
+    }
+}
+
+/* ---- values */
+
+static void args_print(const ArgList *args, Buf *out);
+
+static bool says_nothing(const BoundArg *arg) {
+    const Value *v = arg->value;
+    return !v || (!arg->given && v->type == VALUE_FORMAT && v->format->none);
+}
+
+void value_print(const Value *v, Buf *out) {
+    switch (v->type) {
     case VALUE_INT:
-        buf_printf(out, "%lld", (long long)v->integer);
+        buf_printf(out, "%" PRId64, v->integer);
         break;
     case VALUE_FLOAT:
-        buf_printf(out, "%.15g", v->number);
+        number_print(v->number, out);
         break;
     case VALUE_BOOL:
-        buf_str(out, v->flag ? STR("true") : STR("false"));
+        buf_printf(out, v->flag ? "true" : "false");
         break;
     case VALUE_STRING:
-        buf_char(out, '"');
-        buf_safe(out, v->text);
-        buf_char(out, '"');
+        text_print(v->text, out);
         break;
     case VALUE_RATIO:
-        buf_printf(out, "%lld:%lld", (long long)v->integer, (long long)v->integer2);
+        buf_printf(out, "%" PRId64 ":%" PRId64, v->integer, v->integer2);
         break;
     case VALUE_RANGE:
-        buf_printf(out, "%.15g..%.15g", v->number, v->number2);
+        if (v->flag) {
+            buf_printf(out, "%" PRId64 "..%" PRId64, v->integer, v->integer2);
+        } else {
+            number_print(v->number, out);
+            buf_printf(out, "..");
+            number_print(v->number2, out);
+        }
         break;
     case VALUE_LIST:
         buf_char(out, '[');
         for (size_t i = 0; i < v->items.len; i++) {
-            buf_str(out, i ? STR(", ") : STR(""));
+            buf_printf(out, i ? ", " : "");
             value_print(v->items.at[i], out);
         }
         buf_char(out, ']');
@@ -232,101 +279,134 @@ void value_print(const Value *v, Buf *out)
     case VALUE_DATA:
         buf_str(out, v->data->name);
         break;
-    case VALUE_FN:
-        buf_printf(out, "fn %.*s", STR_ARG(v->text));
+    case VALUE_TARGET:
+        buf_printf(out, "sm_%" PRId64, v->integer);
         break;
     case VALUE_CHOICE:
         buf_str(out, v->text);
-        if (v->method) {
-            args_print(v->args.at, v->args.len, out);
-        }
+        args_print(&v->args, out);
         break;
     case VALUE_EXPR:
         expr_print(v->expr, out);
         break;
+    default:
+        buf_char(out, '?'); /* nothing good has these */
     }
 }
 
-const BoundArg *step_arg(const Step *step, const char *name)
-{
+/* What was given or has a default, by name, in the order of the schema; nothing when there is none.
+ */
+static void args_print(const ArgList *args, Buf *out) {
+    bool any = false;
+    for (size_t i = 0; i < args->len; i++) {
+        if (!says_nothing(&args->at[i])) {
+            buf_printf(out, "%s%s = ", any ? ", " : "(", args->at[i].param->name);
+            value_print(args->at[i].value, out);
+            any = true;
+        }
+    }
+    buf_printf(out, any ? ")" : "");
+}
+
+/* ---- recipes */
+
+static void step_print(const Step *step, int indent, Buf *out) {
+    buf_repeat(out, ' ', (size_t)indent);
+    buf_printf(out, "%s", step->schema->name);
+    args_print(&step->args, out);
+    if (step->alternatives.len) {
+        buf_printf(out, " {\n");
+        for (size_t i = 0; i < step->alternatives.len; i++) {
+            const StepList *group = step->alternatives.at[i];
+            for (size_t k = 0; k < group->len; k++) {
+                step_print(group->at[k], indent + 2, out);
+            }
+        }
+        buf_repeat(out, ' ', (size_t)indent);
+        buf_char(out, '}');
+    }
+    buf_char(out, '\n');
+}
+
+static void expect_print(const Expect *e, int indent, Buf *out) {
+    buf_repeat(out, ' ', (size_t)indent);
+    buf_printf(out, "expect ");
+    expr_print(e->condition, out);
+    if (e->message.len) {
+        buf_printf(out, ", ");
+        text_print(e->message, out);
+    }
+    buf_char(out, '\n');
+}
+
+static void rule_print(const Recipe *recipe, const Rule *rule, int stage, int index, Buf *out) {
+    buf_printf(out, "  %son ", rule->override ? "override " : "");
+    selector_print(rule->selector, out);
+    buf_printf(out, " {%s%.*s\n", rule->origin.len ? " # from " : "", STR_ARG(rule->origin));
+    for (size_t i = 0; i < rule->steps.len; i++) {
+        step_print(rule->steps.at[i], 4, out);
+    }
+    for (size_t i = 0; i < recipe->expects.len; i++) {
+        const Expect *e = &recipe->expects.at[i];
+        if (e->rule == index && e->stage == stage) {
+            expect_print(e, 4, out);
+        }
+    }
+    buf_printf(out, "  }\n");
+}
+
+static void settings_print(const Recipe *recipe, Buf *out) {
+    for (size_t i = 0; i < recipe->params.len; i++) {
+        const RecipeParam *p = &recipe->params.at[i];
+        buf_printf(out, "param %.*s: %.*s = ", STR_ARG(p->name), STR_ARG(p->type_text));
+        value_print(p->value, out);
+        buf_printf(out, p->given ? " # given\n" : "\n");
+    }
+    for (size_t i = 0; i < recipe->data.len; i++) {
+        buf_printf(out, "data %.*s = %s", STR_ARG(recipe->data.at[i]->name),
+                   recipe->data.at[i]->loader->name);
+        args_print(&recipe->data.at[i]->args, out);
+        buf_char(out, '\n');
+    }
+    for (size_t i = 0; i < recipe->targets.len; i++) {
+        buf_printf(out, "%ssm_%d%s", i ? ", " : "target ", recipe->targets.at[i].sm,
+                   i + 1 == recipe->targets.len ? "\n" : "");
+    }
+    if (recipe->target) {
+        buf_printf(out, "for sm_%d\n", recipe->target);
+    }
+    if (recipe->emit) {
+        buf_printf(out, "emit ");
+        step_print(recipe->emit, 0, out);
+    }
+}
+
+void recipe_print(const Recipe *recipe, Buf *out) {
+    settings_print(recipe, out);
+    for (size_t i = 0; i < recipe->stages.len; i++) {
+        const Stage *stage = &recipe->stages.at[i];
+        buf_printf(out, "stage %.*s {\n", STR_ARG(stage->name));
+        for (size_t k = 0; k < stage->settings.len; k++) {
+            step_print(stage->settings.at[k], 2, out);
+        }
+        for (size_t k = 0; k < stage->rules.len; k++) {
+            rule_print(recipe, &stage->rules.at[k], (int)i, (int)k, out);
+        }
+        buf_printf(out, "}\n");
+    }
+    for (size_t i = 0; i < recipe->expects.len; i++) {
+        if (recipe->expects.at[i].rule < 0) {
+            expect_print(&recipe->expects.at[i], 0, out);
+        }
+    }
+}
+
+const BoundArg *step_arg(const Step *step, const char *name) {
     for (size_t i = 0; i < step->args.len; i++) {
-        if (str_is(str_from(step->args.at[i].param->name), name)) {
+        if (strcmp(step->args.at[i].param->name, name) == 0) {
             return &step->args.at[i];
         }
     }
+    assert(false && "a step has every parameter of its schema");
     return NULL;
-}
-
-static void step_print(const Step *step, Buf *out)
-{
-    buf_str(out, str_from(step->schema->name));
-    args_print(step->args.at, step->args.len, out);
-    buf_char(out, '\n');
-}
-
-static void expect_print(const Expect *e, const char *indent, Buf *out)
-{
-    buf_printf(out, "%sexpect ", indent);
-    expr_print(e->condition, out);
-    if (e->message.len) {
-        buf_str(out, STR(", \""));
-        buf_safe(out, e->message);
-        buf_char(out, '"');
-    }
-    buf_char(out, '\n');
-}
-
-static void rule_print(const Recipe *r, int stage, int index, const Rule *rule, Buf *out)
-{
-    Place place = rule->span.source ? source_place(rule->span.source, rule->span.offset) : (Place){0, 0};
-    buf_printf(out, "  %son ", rule->override ? "override " : "");
-    selector_print(rule->selector, out);
-    buf_printf(out, "    # line %u", place.line);
-    if (rule->origin.len) {
-        buf_printf(out, ", from %.*s", STR_ARG(rule->origin));
-    }
-    buf_char(out, '\n');
-    for (size_t i = 0; i < rule->steps.len; i++) {
-        buf_str(out, STR("    "));
-        step_print(rule->steps.at[i], out);
-    }
-    for (size_t i = 0; i < r->expects.len; i++) {
-        if (r->expects.at[i].stage == stage && r->expects.at[i].rule == index) {
-            expect_print(&r->expects.at[i], "    ", out);
-        }
-    }
-}
-
-void recipe_print(const Recipe *r, Buf *out)
-{
-    for (size_t i = 0; i < r->params.len; i++) {
-        const RecipeParam *p = &r->params.at[i];
-        buf_printf(out, "param %.*s: %.*s = ", STR_ARG(p->name), STR_ARG(p->type_text));
-        value_print(p->value, out);
-        buf_str(out, p->given ? STR("    # given\n") : STR("\n"));
-    }
-    if (r->target) {
-        buf_printf(out, "target sm_%d\n", r->target);
-    }
-    buf_str(out, STR("emit "));
-    step_print(r->emit, out);
-    for (size_t i = 0; i < r->data.len; i++) {
-        buf_printf(out, "data %.*s = %s", STR_ARG(r->data.at[i]->name), r->data.at[i]->loader->name);
-        args_print(r->data.at[i]->args.at, r->data.at[i]->args.len, out);
-        buf_char(out, '\n');
-    }
-    for (size_t k = 0; k < r->stages.len; k++) {
-        buf_printf(out, "stage %.*s\n", STR_ARG(r->stages.at[k].name));
-        for (size_t i = 0; i < r->stages.at[k].rules.len; i++) {
-            rule_print(r, (int)k, (int)i, &r->stages.at[k].rules.at[i], out);
-        }
-    }
-    for (size_t i = 0; i < r->expects.len; i++) {
-        if (r->expects.at[i].rule < 0) {
-            expect_print(&r->expects.at[i], "", out);
-        }
-    }
-    for (size_t i = 0; i < r->withins.len; i++) {
-        buf_printf(out, "within %.15g %.*s\n", r->withins.at[i].bound, STR_ARG(r->withins.at[i].unit));
-    }
 }

@@ -6,9 +6,13 @@
 #include "lang/ast.h"
 #include "runtime/base/schema.h"
 
-/* ---- formats: element [per granularity] [scale FORMAT] [dynamic] */
+/* ---- formats: element [per granularity] [scale FORMAT] [dynamic]
+ *
+ * Block formats are spelled out: nvfp4 arrives as e2m1 per block(16) scale e4m3 per tensor
+ * scale f32; mxfp4 and mxfp8 as e2m1 and e4m3 per block(32) scale e8m0.
+ * So nobody below needs to know their names; `spelled` keeps them for messages. */
 typedef enum GranularityKind {
-    PER_DEFAULT, /* nothing written: the format's own block, else per tensor */
+    PER_DEFAULT, /* nothing written: per tensor */
     PER_TENSOR, PER_CHANNEL, PER_TOKEN, PER_BLOCK
 } GranularityKind;
 
@@ -22,9 +26,9 @@ typedef struct FormatValue {
     int64_t block_max;         /* per block(max = N) */
     int64_t block_rows;        /* per block(128, 128): second size, 0 if none */
     bool tail_short;           /* per block(N, tail = short) */
-    const struct FormatValue *scale; /* format of the scales; NULL = f32 */
+    const struct FormatValue *scale; /* format of the scales; NULL = float, none written */
     bool dynamic;
-    Span per_span, element_span;
+    Span element_span, per_span; /* of the word; of what stands in `per block(...)`, else the word */
 } FormatValue;
 
 /* ---- values */
@@ -32,7 +36,8 @@ typedef enum ValueType {
     VALUE_POISON, /* an error was reported about it; everything that touches it stays quiet */
     VALUE_INT, VALUE_FLOAT, VALUE_BOOL, VALUE_STRING, VALUE_RATIO, VALUE_RANGE, VALUE_LIST,
     VALUE_SELECTOR, VALUE_FORMAT, VALUE_DATA, VALUE_FN,
-    VALUE_CHOICE, /* a name out of a closed list, with arguments: gptq(block = 128), sm_90 */
+    VALUE_CHOICE, /* a name out of a closed list, with arguments: gptq(block = 128) */
+    VALUE_TARGET, /* sm_90: integer = 90 */
     VALUE_EXPR    /* not constant: needs a layer (.k) or a result (cosine) */
 } ValueType;
 
@@ -44,23 +49,24 @@ typedef struct Data Data;
 typedef struct BoundArg {
     const Param *param;
     Span name_span, span; /* of the name (or the value when positional), of the value */
-    const Value *value;
+    const Value *value;   /* the default when not given; NULL if there is none either */
     bool given;           /* false: the default */
 } BoundArg;
+typedef Vec(BoundArg) ArgList;
 
 struct Value {
     ValueType type;
     Span span;
-    int64_t integer, integer2;         /* INT, RATIO a:b */
-    double number, number2;            /* FLOAT; RANGE from, to (also of ints) */
-    bool flag;                         /* BOOL */
+    int64_t integer, integer2;         /* INT, RATIO a:b, RANGE of ints */
+    double number, number2;            /* INT and FLOAT; RANGE from, to (also of ints) */
+    bool flag;                         /* BOOL; RANGE: both ends are ints */
     Str text;                          /* STRING, CHOICE */
     Vec(const Value *) items;          /* LIST */
     const Selector *selector;
     const FormatValue *format;
     const Data *data;
     const Schema *method;              /* CHOICE with a schema of its own, may be NULL */
-    Vec(BoundArg) args;                /* CHOICE */
+    ArgList args;                      /* CHOICE */
     const Expr *expr;
 };
 
@@ -87,6 +93,7 @@ struct Selector {
     const Expr *where;
     int64_t count, from, to;
     struct Pattern *pattern; /* SELECT_GLOB, SELECT_REGEX: compiled (lang/pattern.h) */
+    uint32_t size, depth;    /* of the tree: at most LIMIT_EXPRESSION_NODES, LIMIT_DEPTH */
 };
 
 /* ---- expressions that wait for a layer or a result */
@@ -114,8 +121,9 @@ typedef Vec(Step *) StepList;
 struct Step {
     const Schema *schema;
     Span span, name_span;
-    Vec(BoundArg) args;            /* one for each parameter of the schema, in its order */
+    ArgList args;                  /* one for each parameter of the schema, in its order */
     Vec(StepList *) alternatives;  /* choose { } */
+    bool wrong;                    /* an error was reported about it; never in a good recipe */
 };
 
 typedef struct Expect {
@@ -131,7 +139,7 @@ typedef struct Rule {
     bool override;
     const Selector *selector;
     StepList steps;
-    Str origin;               /* import or transform that brought it, empty for the file itself */
+    Str origin;               /* file whose `include` brought it, empty for the recipe itself */
 } Rule;
 
 typedef struct Stage {
@@ -153,7 +161,7 @@ struct Data {
     Str name;
     Span span;
     const Schema *loader;     /* npz, npy, ... */
-    Vec(BoundArg) args;
+    ArgList args;
 };
 
 typedef struct Target {
@@ -188,6 +196,7 @@ typedef struct ElementInfo {  /* a row for each element format the build has, en
     int bits;
     bool integer, unsigned_;
     int exponent, mantissa;   /* minifloats */
+    bool scale_only;          /* may hold scales, not weights: e8m0, f16, f32 */
 } ElementInfo;
 
 typedef struct ParamGiven {   /* -p NAME=EXPR */
@@ -202,6 +211,7 @@ typedef struct ResolveOptions {
     const char *const *ops;      /* ONNX op types of domain "", sorted, ends in NULL */
     const ParamGiven *params;
     size_t param_count;
+    const int *targets;          /* sm numbers that exist, ends in 0; NULL: any */
     Str target;                  /* --target, empty if not given */
     int local_sm;                /* GPU of this machine, 0 if none */
     /* Text of stdlib file "std/NAME", false if there is none. */

@@ -1,632 +1,623 @@
-/* Expressions: constants are folded, what needs a layer or a result becomes an Expr. */
-#include <math.h>
+/* Expressions. Constants fold at once: whole numbers stay whole and go on as floats where they
+ * would overflow; a division of whole numbers is whole when it is exact. What needs a layer or a
+ * result becomes a typed Expr. Types are checked here, once, for all who evaluate later. */
 #include "lang/resolve_parts.h"
+#include <math.h>
 
-Value *value_new(Resolver *r, ValueType type, Span span)
-{
+const Value poison_value = {.type = VALUE_POISON};
+
+/* ---- values */
+
+Value *value_new(Resolver *r, ValueType type, Span span) {
     Value *v = arena_new(r->s->arena, Value);
     v->type = type;
     v->span = span;
     return v;
 }
 
-const Value *poison(Resolver *r, Span span)
-{
-    return value_new(r, VALUE_POISON, span);
+const Value *value_int(Resolver *r, int64_t n, Span span) {
+    Value *v = value_new(r, VALUE_INT, span);
+    v->integer = n;
+    v->number = (double)n;
+    return v;
 }
 
-const Ast *unparen(const Ast *e)
-{
+const Value *value_float(Resolver *r, double x, Span span) {
+    Value *v = value_new(r, VALUE_FLOAT, span);
+    v->number = x;
+    return v;
+}
+
+static const Value *value_bool(Resolver *r, bool flag, Span span) {
+    Value *v = value_new(r, VALUE_BOOL, span);
+    v->flag = flag;
+    return v;
+}
+
+const Value *value_expr(Resolver *r, Expr expr) {
+    Expr *copy = arena_new(r->s->arena, Expr);
+    *copy = expr;
+    Value *v = value_new(r, VALUE_EXPR, expr.span);
+    v->expr = copy;
+    return v;
+}
+
+ValueType value_static_type(const Value *v) {
+    return v->type == VALUE_EXPR ? v->expr->type : v->type;
+}
+
+bool value_is_number(const Value *v) {
+    return v->type == VALUE_INT || v->type == VALUE_FLOAT;
+}
+
+double value_number(const Value *v) {
+    return v->number;
+}
+
+const char *value_type_words(ValueType type) {
+    static const char *const words[] = {
+        [VALUE_POISON] = "nothing",      [VALUE_INT] = "a whole number",
+        [VALUE_FLOAT] = "a number",      [VALUE_BOOL] = "true or false",
+        [VALUE_STRING] = "a string",     [VALUE_RATIO] = "a ratio",
+        [VALUE_RANGE] = "a range",       [VALUE_LIST] = "a list",
+        [VALUE_SELECTOR] = "a selector", [VALUE_FORMAT] = "a format",
+        [VALUE_DATA] = "data",           [VALUE_FN] = "a function",
+        [VALUE_CHOICE] = "a word",       [VALUE_TARGET] = "a target",
+        [VALUE_EXPR] = "a measurement",
+    };
+    return words[type];
+}
+
+const Ast *unwrap(const Ast *e) {
     while (e->kind == AST_PAREN) {
         e = e->a;
     }
     return e;
 }
 
-static const char *type_text(ValueType type)
-{
-    static const char *const texts[] = {"an error", "a number", "a number", "true or false", "a string",
-                                        "a ratio", "a range", "a list", "a selector", "a format",
-                                        "a data source", "a function", "a name", "a value of a layer"};
-    return texts[type];
-}
+/* ---- budget */
 
-const char *value_type_text(const Value *v)
-{
-    return type_text(v->type == VALUE_EXPR ? v->expr->type : v->type);
-}
-
-const Value *wrong_type(Resolver *r, Span at, const char *wanted, const Value *got)
-{
-    if (got->type != VALUE_POISON) {
-        Diag *d = diag_error(r->s, "E0203", at, "%s is needed here", wanted);
-        diag_label(d, "this is %s", value_type_text(got));
+bool resolver_enter(Resolver *r, Span at) {
+    r->depth++;
+    r->work++;
+    bool deep = r->depth > LIMIT_DEPTH, much = r->work > LIMIT_RECIPE_WORK;
+    if ((deep || much) && !r->spent) {
+        r->spent = true;
+        Diag *d = diag_error(r->s, "E0106", at,
+                             deep ? "expressions and names are nested too deep"
+                                  : "this recipe grows too large");
+        diag_label(d, deep ? "at most %d inside one another" : "more than %d steps to work it out",
+                   deep ? LIMIT_DEPTH : LIMIT_RECIPE_WORK);
     }
-    return poison(r, at);
+    return !r->spent;
 }
 
-bool as_number(const Value *v, double *out)
-{
-    if (v->type == VALUE_INT || v->type == VALUE_FLOAT) {
-        *out = v->type == VALUE_INT ? (double)v->integer : v->number;
+void resolver_leave(Resolver *r) {
+    r->depth--;
+}
+
+/* ---- operators */
+
+static bool is_numeric(ValueType type) {
+    return type == VALUE_INT || type == VALUE_FLOAT;
+}
+
+static const Value *type_error(Resolver *r, const Ast *e, const Value *a, const Value *b,
+                               const char *needs) {
+    Diag *d = diag_error(r->s, "E0203", e->op_span, "`%s` needs %s", ast_op_text[e->op], needs);
+    diag_label(d, b ? "not %s and %s" : "not %s", value_type_words(value_static_type(a)),
+               b ? value_type_words(value_static_type(b)) : "");
+    return POISON;
+}
+
+static bool whole(AstOp op, int64_t x, int64_t y, int64_t *out) {
+    switch (op) {
+    case OP_ADD:
+        return !__builtin_add_overflow(x, y, out);
+    case OP_SUB:
+        return !__builtin_sub_overflow(x, y, out);
+    case OP_MUL:
+        return !__builtin_mul_overflow(x, y, out);
+    case OP_MOD:
+        *out = y == -1 ? 0 : x % y;
         return true;
+    default: /* OP_DIV */
+        if (y == -1 || x % y) {
+            return false;
+        }
+        *out = x / y;
+        return true;
+    }
+}
+
+static const Value *fold_arithmetic(Resolver *r, const Ast *e, const Value *a, const Value *b) {
+    double x = a->number, y = b->number;
+    if ((e->op == OP_DIV || e->op == OP_MOD) && y == 0.0) {
+        diag_label(diag_error(r->s, "E0206", e->b->span, "division by zero"), "this is 0");
+        return POISON;
+    }
+    int64_t n;
+    if (a->type == VALUE_INT && b->type == VALUE_INT && whole(e->op, a->integer, b->integer, &n)) {
+        return value_int(r, n, e->span);
+    }
+    double result = e->op == OP_ADD   ? x + y
+                    : e->op == OP_SUB ? x - y
+                    : e->op == OP_MUL ? x * y
+                    : e->op == OP_DIV ? x / y
+                                      : fmod(x, y);
+    if (!isfinite(result)) {
+        diag_error(r->s, "E0206", e->span, "this number is too large");
+        return POISON;
+    }
+    return value_float(r, result, e->span);
+}
+
+static bool same(const Value *a, const Value *b) {
+    if (value_is_number(a) && value_is_number(b)) {
+        return a->type == VALUE_INT && b->type == VALUE_INT ? a->integer == b->integer
+                                                            : a->number == b->number;
+    }
+    if (a->type != b->type) {
+        return false;
+    }
+    switch (a->type) {
+    case VALUE_BOOL:
+        return a->flag == b->flag;
+    case VALUE_STRING:
+        return str_eq(a->text, b->text);
+    case VALUE_LIST:
+        if (a->items.len != b->items.len) {
+            return false;
+        }
+        for (size_t i = 0; i < a->items.len; i++) {
+            if (!same(a->items.at[i], b->items.at[i])) {
+                return false;
+            }
+        }
+        return true;
+    default: /* RATIO, TARGET */
+        return a->integer == b->integer && a->integer2 == b->integer2;
+    }
+}
+
+static bool within(const Value *what, const Value *where) {
+    if (where->type == VALUE_RANGE) {
+        return what->number >= where->number && what->number <= where->number2;
+    }
+    for (size_t i = 0; i < where->items.len; i++) {
+        if (same(what, where->items.at[i])) {
+            return true;
+        }
     }
     return false;
 }
 
-static const Value *number_value(Resolver *r, Span span, bool is_int, double x, int64_t i)
-{
-    Value *v = value_new(r, is_int ? VALUE_INT : VALUE_FLOAT, span);
-    v->integer = i;
-    v->number = is_int ? (double)i : x;
-    return v;
+static bool fold_comparison(AstOp op, const Value *a, const Value *b) {
+    if (op == OP_EQ || op == OP_NE) {
+        return same(a, b) == (op == OP_EQ);
+    }
+    if (op == OP_IN) {
+        return within(a, b);
+    }
+    double x = a->type == VALUE_TARGET ? (double)a->integer : a->number;
+    double y = b->type == VALUE_TARGET ? (double)b->integer : b->number;
+    return op == OP_LT ? x < y : op == OP_LE ? x <= y : op == OP_GT ? x > y : x >= y;
 }
 
-static const Value *bool_value(Resolver *r, Span span, bool b)
-{
-    Value *v = value_new(r, VALUE_BOOL, span);
-    v->flag = b;
-    return v;
-}
-
-/* ---- symbolic expressions */
-
-static const Expr *to_expr(Resolver *r, const Value *v)
-{
+static const Expr *as_expr(Resolver *r, const Value *v) {
     if (v->type == VALUE_EXPR) {
         return v->expr;
     }
     Expr *e = arena_new(r->s->arena, Expr);
-    e->kind = EXPR_CONST;
-    e->type = v->type;
-    e->span = v->span;
-    e->value = v;
+    *e = (Expr){.kind = EXPR_CONST, .type = v->type, .span = v->span, .value = v};
     return e;
 }
 
-static ValueType type_of(const Value *v)
-{
-    return v->type == VALUE_EXPR ? v->expr->type : v->type;
+static const Value *keep_binary(Resolver *r, const Ast *e, ValueType type, const Value *a,
+                                const Value *b) {
+    return value_expr(r, (Expr){.kind = EXPR_BINARY,
+                                .type = type,
+                                .op = e->op,
+                                .span = e->span,
+                                .a = as_expr(r, a),
+                                .b = as_expr(r, b)});
 }
 
-static bool is_numeric(ValueType t)
-{
-    return t == VALUE_INT || t == VALUE_FLOAT;
-}
-
-static bool is_comparison(AstOp op)
-{
-    return op >= OP_EQ && op <= OP_GE;
-}
-
-static const Value *symbolic(Resolver *r, const Ast *e, const Value *a, const Value *b, ValueType type)
-{
-    Expr *x = arena_new(r->s->arena, Expr);
-    x->kind = b ? EXPR_BINARY : EXPR_UNARY;
-    x->type = type;
-    x->op = e->op;
-    x->span = e->span;
-    x->a = to_expr(r, a);
-    x->b = b ? to_expr(r, b) : NULL;
-    Value *v = value_new(r, VALUE_EXPR, e->span);
-    v->expr = x;
-    return v;
-}
-
-/* ---- arithmetic on constants */
-
-static const Value *integer_result(Resolver *r, const Ast *e, int64_t a, int64_t b)
-{
-    int64_t n = 0;
-    bool bad = false;
-    switch (e->op) {
-    case OP_ADD:
-        bad = __builtin_add_overflow(a, b, &n);
-        break;
-    case OP_SUB:
-        bad = __builtin_sub_overflow(a, b, &n);
-        break;
-    case OP_MUL:
-        bad = __builtin_mul_overflow(a, b, &n);
-        break;
-    case OP_SHL:
-        bad = b < 0 || b > 62 || a < 0 || a > (INT64_MAX >> b);
-        n = bad ? 0 : a << b;
-        break;
-    case OP_SHR:
-        bad = b < 0 || b > 63 || a < 0;
-        n = bad ? 0 : a >> b;
-        break;
-    case OP_UNION:
-        n = a | b;
-        break;
-    case OP_INTERSECT:
-        n = a & b;
-        break;
-    default: /* OP_MOD: of Euclid, so that the sign of b decides nothing */
-        bad = b == 0 || (a == INT64_MIN && b == -1);
-        n = bad ? 0 : a % b < 0 ? a % b + (b < 0 ? -b : b) : a % b;
-    }
-    if (bad) {
-        diag_error(r->s, "E0206", e->span, "this has no value: out of range or divided by zero");
-        return poison(r, e->span);
-    }
-    return number_value(r, e->span, true, 0, n);
-}
-
-static const Value *arithmetic(Resolver *r, const Ast *e, const Value *a, const Value *b)
-{
-    double x = 0, y = 0;
-    as_number(a, &x);
-    as_number(b, &y);
-    bool ints = a->type == VALUE_INT && b->type == VALUE_INT;
-    if (ints && e->op != OP_DIV) {
-        return integer_result(r, e, a->integer, b->integer);
-    }
-    double n = e->op == OP_ADD ? x + y : e->op == OP_SUB ? x - y : e->op == OP_MUL ? x * y : e->op == OP_DIV ? x / y : fmod(x, y);
-    if (!isfinite(n)) {
-        diag_error(r->s, "E0206", e->span, "this has no value: out of range or divided by zero");
-        return poison(r, e->span);
-    }
-    if (ints && n == (double)(int64_t)n) {
-        return number_value(r, e->span, true, 0, (int64_t)n);
-    }
-    return number_value(r, e->span, false, n, 0);
-}
-
-static const Value *compare(Resolver *r, const Ast *e, const Value *a, const Value *b)
-{
-    int order = 0;
-    double x, y;
-    if (as_number(a, &x) && as_number(b, &y)) {
-        order = x < y ? -1 : x > y;
-    } else if (a->type == VALUE_STRING && b->type == VALUE_STRING) {
-        order = str_cmp(a->text, b->text);
-    } else if (a->type == VALUE_CHOICE && b->type == VALUE_CHOICE && a->integer && b->integer) {
-        order = a->integer < b->integer ? -1 : a->integer > b->integer; /* sm_89 < sm_90 */
-    } else if (a->type == VALUE_BOOL && b->type == VALUE_BOOL && (e->op == OP_EQ || e->op == OP_NE)) {
-        order = a->flag != b->flag;
-    } else {
-        Diag *d = diag_error(r->s, "E0203", e->op_span, "`%s` cannot compare %s with %s", ast_op_text[e->op], value_type_text(a), value_type_text(b));
-        diag_span(d, a->span, "%s", value_type_text(a));
-        diag_span(d, b->span, "%s", value_type_text(b));
-        return poison(r, e->span);
-    }
-    switch (e->op) {
+/* What a comparison or a logic operator needs, or NULL if the types fit. */
+static const char *comparison_needs(AstOp op, ValueType a, ValueType b) {
+    bool numbers = is_numeric(a) && is_numeric(b);
+    bool alike = a == b && (a == VALUE_STRING || a == VALUE_BOOL || a == VALUE_RATIO ||
+                            a == VALUE_TARGET || a == VALUE_LIST);
+    switch (op) {
+    case OP_AND:
+    case OP_OR:
+        return a == VALUE_BOOL && b == VALUE_BOOL ? NULL : "true or false on both sides";
     case OP_EQ:
-        return bool_value(r, e->span, order == 0);
     case OP_NE:
-        return bool_value(r, e->span, order != 0);
-    case OP_LT:
-        return bool_value(r, e->span, order < 0);
-    case OP_LE:
-        return bool_value(r, e->span, order <= 0);
-    case OP_GT:
-        return bool_value(r, e->span, order > 0);
+        return numbers || alike ? NULL
+                                : "two numbers, strings, targets or other values of one type";
+    case OP_IN:
+        return (b == VALUE_RANGE && is_numeric(a)) ||
+                       (b == VALUE_LIST && (is_numeric(a) || a == VALUE_STRING || a == VALUE_BOOL ||
+                                            a == VALUE_TARGET || a == VALUE_RATIO))
+                   ? NULL
+                   : "a number and a range, or a value and a list";
     default:
-        return bool_value(r, e->span, order >= 0);
+        return numbers || (a == VALUE_TARGET && b == VALUE_TARGET) ? NULL
+                                                                   : "two numbers or two targets";
     }
 }
 
-static const Value *member_of(Resolver *r, const Ast *e, const Value *a, const Value *b)
-{
-    double x, y;
-    if (b->type == VALUE_RANGE && as_number(a, &x)) {
-        return bool_value(r, e->span, x >= b->number && x <= b->number2);
-    }
-    if (b->type != VALUE_LIST) {
-        return wrong_type(r, b->span, "a range or a list", b);
-    }
-    bool found = false;
-    for (size_t i = 0; i < b->items.len; i++) {
-        const Value *item = b->items.at[i];
-        found = found || (as_number(a, &x) && as_number(item, &y) && x == y) ||
-                (a->type == VALUE_STRING && item->type == VALUE_STRING && str_eq(a->text, item->text));
-    }
-    return bool_value(r, e->span, found);
-}
-
-static const Value *range(Resolver *r, const Ast *e, const Value *a, const Value *b)
-{
-    double x, y;
-    if (!as_number(a, &x) || !as_number(b, &y)) {
-        return wrong_type(r, as_number(a, &x) ? b->span : a->span, "a number", as_number(a, &x) ? b : a);
-    }
-    if (x > y) {
-        Diag *d = diag_error(r->s, "E0206", e->span, "this range is empty");
-        diag_label(d, "the first number is the larger one");
-        return poison(r, e->span);
-    }
-    Value *v = value_new(r, VALUE_RANGE, e->span);
-    v->number = x;
-    v->number2 = y;
-    v->flag = a->type == VALUE_INT && b->type == VALUE_INT;
-    return v;
-}
-
-static bool set_like(const Value *v)
-{
-    return v->type == VALUE_SELECTOR;
-}
-
-static const Value *binary_expr(Resolver *r, const Ast *e, const Value *a, const Value *b)
-{
-    ValueType ta = type_of(a), tb = type_of(b);
-    bool logic = e->op == OP_AND || e->op == OP_OR;
-    if (logic) {
-        if (ta != VALUE_BOOL || tb != VALUE_BOOL) {
-            return wrong_type(r, ta != VALUE_BOOL ? a->span : b->span, "true or false", ta != VALUE_BOOL ? a : b);
-        }
-        return symbolic(r, e, a, b, VALUE_BOOL);
-    }
-    if (e->op == OP_IN) {
-        if (tb != VALUE_RANGE && tb != VALUE_LIST) {
-            return wrong_type(r, b->span, "a range or a list", b);
-        }
-        return symbolic(r, e, a, b, VALUE_BOOL);
-    }
-    if (is_comparison(e->op)) {
-        bool same = (is_numeric(ta) && is_numeric(tb)) || (ta == tb && (ta == VALUE_STRING || ta == VALUE_BOOL || ta == VALUE_LIST));
-        if (!same) {
-            Diag *d = diag_error(r->s, "E0203", e->op_span, "`%s` cannot compare %s with %s", ast_op_text[e->op], type_text(ta), type_text(tb));
-            diag_span(d, b->span, "%s", type_text(tb));
-            return poison(r, e->span);
-        }
-        return symbolic(r, e, a, b, VALUE_BOOL);
-    }
-    if (!is_numeric(ta) || !is_numeric(tb)) {
-        return wrong_type(r, is_numeric(ta) ? b->span : a->span, "a number", is_numeric(ta) ? b : a);
-    }
-    bool ints = ta == VALUE_INT && tb == VALUE_INT && e->op != OP_DIV;
-    return symbolic(r, e, a, b, ints ? VALUE_INT : VALUE_FLOAT);
-}
-
-static const Value *binary(Resolver *r, const Ast *e)
-{
-    const Value *a = evaluate(r, e->a), *b = evaluate(r, e->b);
-    if (a->type == VALUE_POISON || b->type == VALUE_POISON) {
-        return poison(r, e->span);
-    }
-    bool set_op = e->op == OP_UNION || e->op == OP_INTERSECT || e->op == OP_SUB;
-    if (set_op && (set_like(a) || set_like(b) || (a->type == VALUE_STRING && b->type == VALUE_STRING))) {
-        return evaluate_set(r, e, a, b);
-    }
-    if (e->op == OP_RANGE) {
-        return range(r, e, a, b);
+static const Value *comparison(Resolver *r, const Ast *e, const Value *a, const Value *b) {
+    const char *needs = comparison_needs(e->op, value_static_type(a), value_static_type(b));
+    if (needs) {
+        return type_error(r, e, a, b, needs);
     }
     if (a->type == VALUE_EXPR || b->type == VALUE_EXPR) {
-        return binary_expr(r, e, a, b);
+        return keep_binary(r, e, VALUE_BOOL, a, b);
     }
-    if (is_comparison(e->op)) {
-        return compare(r, e, a, b);
-    }
-    if (e->op == OP_IN) {
-        return member_of(r, e, a, b);
-    }
-    if (e->op == OP_AND || e->op == OP_OR) {
-        if (a->type != VALUE_BOOL || b->type != VALUE_BOOL) {
-            return wrong_type(r, a->type != VALUE_BOOL ? a->span : b->span, "true or false", a->type != VALUE_BOOL ? a : b);
-        }
-        return bool_value(r, e->span, e->op == OP_AND ? a->flag && b->flag : a->flag || b->flag);
-    }
-    double x, y;
-    bool ints = a->type == VALUE_INT && b->type == VALUE_INT;
-    bool integer_only = set_op && e->op != OP_SUB;
-    integer_only = integer_only || e->op == OP_SHL || e->op == OP_SHR;
-    if (!as_number(a, &x) || !as_number(b, &y) || (integer_only && !ints)) {
-        Diag *d = diag_error(r->s, "E0203", e->op_span, set_op ? "`%s` needs two selectors or two numbers" : "`%s` needs two numbers", ast_op_text[e->op]);
-        diag_span(d, a->span, "%s", value_type_text(a));
-        diag_span(d, b->span, "%s", value_type_text(b));
-        return poison(r, e->span);
-    }
-    return arithmetic(r, e, a, b);
+    bool flag = e->op == OP_AND  ? a->flag && b->flag
+                : e->op == OP_OR ? a->flag || b->flag
+                                 : fold_comparison(e->op, a, b);
+    return value_bool(r, flag, e->span);
 }
 
-static const Value *unary(Resolver *r, const Ast *e)
-{
-    const Value *a = evaluate(r, e->a);
-    if (a->type == VALUE_POISON) {
-        return a;
+static const Value *arithmetic(Resolver *r, const Ast *e, const Value *a, const Value *b) {
+    ValueType x = value_static_type(a), y = value_static_type(b);
+    if (!is_numeric(x) || !is_numeric(y)) {
+        return type_error(r, e, a, b,
+                          e->op == OP_SUB ? "two selectors or two numbers" : "two numbers");
     }
-    if (e->op == OP_COMPLEMENT) {
-        if (a->type == VALUE_STRING) {
-            a = selector_of_text(r, a, false);
-        }
-        return a->type == VALUE_SELECTOR ? selector_wrap(r, SELECT_COMPLEMENT, e->span, a) : wrong_type(r, a->span, "a selector", a);
+    if (a->type == VALUE_EXPR || b->type == VALUE_EXPR) {
+        bool ints = x == VALUE_INT && y == VALUE_INT && e->op != OP_DIV;
+        return keep_binary(r, e, ints ? VALUE_INT : VALUE_FLOAT, a, b);
     }
-    if (e->op == OP_NOT) {
-        if (type_of(a) != VALUE_BOOL) {
-            return wrong_type(r, a->span, "true or false", a);
-        }
-        return a->type == VALUE_EXPR ? symbolic(r, e, a, NULL, VALUE_BOOL) : bool_value(r, e->span, !a->flag);
-    }
-    if (!is_numeric(type_of(a))) {
-        return wrong_type(r, a->span, "a number", a);
-    }
-    if (a->type == VALUE_EXPR) {
-        return symbolic(r, e, a, NULL, a->expr->type);
-    }
-    return number_value(r, e->span, a->type == VALUE_INT, -a->number, a->type == VALUE_INT ? -a->integer : 0);
+    return fold_arithmetic(r, e, a, b);
 }
 
-static const Value *conditional(Resolver *r, const Ast *e)
-{
-    const Value *c = evaluate(r, e->a);
-    if (c->type == VALUE_BOOL) {
-        return evaluate(r, c->flag ? e->b : e->c);
+static const Value *range(Resolver *r, const Ast *e, const Value *a, const Value *b) {
+    if (!value_is_number(a) || !value_is_number(b)) {
+        return type_error(r, e, a, b, "two numbers");
     }
-    if (type_of(c) != VALUE_BOOL) {
-        return wrong_type(r, c->span, "true or false", c);
+    if (a->number > b->number && !(a->number >= 0 && b->number < 0)) { /* 2..-1: up to the last */
+        diag_label(diag_error(r->s, "E0206", e->span, "this range is empty"), "it goes down");
+        return POISON;
     }
-    const Value *a = evaluate(r, e->b), *b = evaluate(r, e->c);
-    if (a->type == VALUE_POISON || b->type == VALUE_POISON) {
-        return poison(r, e->span);
-    }
-    if (type_of(a) != type_of(b) && !(is_numeric(type_of(a)) && is_numeric(type_of(b)))) {
-        return wrong_type(r, b->span, value_type_text(a), b);
-    }
-    Expr *x = arena_new(r->s->arena, Expr);
-    x->kind = EXPR_IF;
-    x->type = type_of(a) == type_of(b) ? type_of(a) : VALUE_FLOAT;
-    x->span = e->span;
-    x->a = to_expr(r, c);
-    x->b = to_expr(r, a);
-    x->c = to_expr(r, b);
-    Value *v = value_new(r, VALUE_EXPR, e->span);
-    v->expr = x;
+    Value *v = value_new(r, VALUE_RANGE, e->span);
+    v->number = a->number;
+    v->number2 = b->number;
+    v->flag = a->type == VALUE_INT && b->type == VALUE_INT;
+    v->integer = a->integer;
+    v->integer2 = b->integer;
     return v;
 }
 
-/* ---- attributes and metrics */
-
-static const struct {
-    const char *name;
-    ValueType type;
-} attributes[] = {
-    {"op", VALUE_STRING},   {"name", VALUE_STRING}, {"k", VALUE_INT},       {"n", VALUE_INT},
-    {"shape", VALUE_LIST},  {"params", VALUE_INT},  {"bytes", VALUE_INT},   {"dtype", VALUE_STRING},
-    {"rank", VALUE_INT},    {"kernel", VALUE_INT},  {"groups", VALUE_INT},  {"stride", VALUE_INT},
-    {"depth", VALUE_INT},   {"block", VALUE_INT},   {"fanout", VALUE_INT},  {"const", VALUE_BOOL},
-    {"domain", VALUE_STRING}, {"opset", VALUE_INT},
-}, rule_metrics[] = {
-    {"cosine", VALUE_FLOAT}, {"sqnr", VALUE_FLOAT}, {"mse", VALUE_FLOAT}, {"max_error", VALUE_FLOAT},
-    {"bits", VALUE_FLOAT}, {"sparsity", VALUE_FLOAT},
-};
-
-static const Value *attribute(Resolver *r, const Ast *e)
-{
-    bool layer = r->mode == MODE_LAYER;
-    size_t n = layer ? sizeof attributes / sizeof *attributes : sizeof rule_metrics / sizeof *rule_metrics;
-    Str names[32];
-    for (size_t i = 0; i < n; i++) {
-        names[i] = str_from(layer ? attributes[i].name : rule_metrics[i].name);
-        if (str_eq(names[i], e->name) && (layer || r->mode == MODE_RULE)) {
-            Expr *x = arena_new(r->s->arena, Expr);
-            x->kind = EXPR_ATTR;
-            x->type = layer ? attributes[i].type : rule_metrics[i].type;
-            x->span = e->span;
-            x->name = e->name;
-            Value *v = value_new(r, VALUE_EXPR, e->span);
-            v->expr = x;
-            return v;
-        }
+static const Value *binary(Resolver *r, Context c, const Ast *e) {
+    const Value *a = eval(r, c, e->a), *b = eval(r, c, e->b);
+    if (a->type == VALUE_POISON || b->type == VALUE_POISON) {
+        return POISON;
     }
-    if (!layer && r->mode != MODE_RULE) {
-        Diag *d = diag_error(r->s, "E0209", e->span, "`.%.*s` means nothing here", STR_ARG(e->name));
-        diag_label(d, "no layer is at hand");
-        diag_help(d, "attributes of a layer stand in a filter, linear[.k > 512]; its metrics in an `expect` inside a rule");
-        return poison(r, e->span);
+    switch (e->op) {
+    case OP_UNION:
+    case OP_INTERSECT:
+        return is_selector_like(a) && is_selector_like(b) ? selector_binary(r, e, a, b)
+                                                          : type_error(r, e, a, b, "two selectors");
+    case OP_SUB:
+        return is_selector_like(a) && is_selector_like(b) ? selector_binary(r, e, a, b)
+                                                          : arithmetic(r, e, a, b);
+    case OP_ADD:
+    case OP_MUL:
+    case OP_DIV:
+    case OP_MOD:
+        return arithmetic(r, e, a, b);
+    case OP_RANGE:
+        return range(r, e, a, b);
+    case OP_SHL:
+    case OP_SHR:
+        return type_error(r, e, a, b, "the codes of a function");
+    default:
+        return comparison(r, e, a, b);
     }
-    Diag *d = diag_error(r->s, "E0201", e->span, layer ? "a layer has no attribute `.%.*s`" : "a layer has no metric `.%.*s`", STR_ARG(e->name));
-    Str near = nearest_of(e->name, names, n);
-    if (near.len) {
-        diag_label(d, "did you mean `.%.*s`?", STR_ARG(near));
-        diag_fix(d, false, e->name_span, "%.*s", STR_ARG(near));
-    }
-    Buf all = buf_on(r->s->arena);
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(&all, "%s.%.*s", i ? " " : "", STR_ARG(names[i]));
-    }
-    diag_note(d, "there are %s", all.data);
-    return poison(r, e->span);
 }
 
-static const Value *literal(Resolver *r, const Ast *e)
-{
+static const Value *unary(Resolver *r, Context c, const Ast *e) {
+    const Value *a = eval(r, c, e->a);
+    ValueType type = value_static_type(a);
+    if (type == VALUE_POISON) {
+        return POISON;
+    }
+    if (e->op == OP_COMPLEMENT) {
+        return is_selector_like(a) ? selector_complement(r, e, a)
+                                   : type_error(r, e, a, NULL, "a selector");
+    }
+    bool logic = e->op == OP_NOT;
+    if (logic ? type != VALUE_BOOL : !is_numeric(type)) {
+        return type_error(r, e, a, NULL, logic ? "true or false" : "a number");
+    }
+    if (a->type == VALUE_EXPR) {
+        return value_expr(
+            r,
+            (Expr){.kind = EXPR_UNARY, .type = type, .op = e->op, .span = e->span, .a = a->expr});
+    }
+    if (logic) {
+        return value_bool(r, !a->flag, e->span);
+    }
+    return a->type == VALUE_INT && a->integer != INT64_MIN ? value_int(r, -a->integer, e->span)
+                                                           : value_float(r, -a->number, e->span);
+}
+
+/* Both branches must be right; only the one taken counts. */
+static const Value *conditional(Resolver *r, Context c, const Ast *e) {
+    const Value *condition = eval(r, c, e->a);
+    const Value *then = eval(r, c, e->b), *otherwise = eval(r, c, e->c);
+    if (condition->type == VALUE_POISON) {
+        return POISON;
+    }
+    if (value_static_type(condition) != VALUE_BOOL) {
+        Diag *d = diag_error(r->s, "E0203", e->a->span, "the condition of `if` is true or false");
+        diag_label(d, "this is %s", value_type_words(value_static_type(condition)));
+        return POISON;
+    }
+    if (condition->type == VALUE_BOOL) {
+        return condition->flag ? then : otherwise;
+    }
+    ValueType a = value_static_type(then), b = value_static_type(otherwise);
+    if (a == VALUE_POISON || b == VALUE_POISON) {
+        return POISON;
+    }
+    bool plain = is_numeric(a) || a == VALUE_BOOL || a == VALUE_STRING;
+    if (!plain || (a != b && !(is_numeric(a) && is_numeric(b)))) {
+        Diag *d =
+            diag_error(r->s, "E0203", e->span, "both branches of this `if` must be of one type");
+        diag_label(d, "%s or %s", value_type_words(a), value_type_words(b));
+        return POISON;
+    }
+    return value_expr(r, (Expr){.kind = EXPR_IF,
+                                .type = a == b ? a : VALUE_FLOAT,
+                                .span = e->span,
+                                .a = condition->expr,
+                                .b = as_expr(r, then),
+                                .c = as_expr(r, otherwise)});
+}
+
+/* ---- leaves */
+
+static const Value *list(Resolver *r, Context c, const Ast *e) {
+    Value *v = value_new(r, VALUE_LIST, e->span);
+    bool bad = false;
+    for (size_t i = 0; i < e->kids.len; i++) {
+        const Ast *arg = e->kids.at[i];
+        if (arg->name.len) {
+            diag_error(r->s, "E0204", arg->name_span, "the items of a list have no names");
+            bad = true;
+        }
+        const Value *item = eval(r, c, arg->a);
+        if (item->type == VALUE_LIST || item->type == VALUE_EXPR) {
+            Diag *d = diag_error(r->s, "E0203", arg->a->span, "a list holds plain values");
+            diag_label(d, "this is %s", value_type_words(item->type));
+            bad = true;
+        }
+        bad = bad || item->type == VALUE_POISON;
+        vec_push(r->s->arena, &v->items, item);
+    }
+    return bad ? POISON : v;
+}
+
+static const Value *leaf(Resolver *r, const Ast *e) {
     Value *v;
     switch (e->kind) {
     case AST_NUMBER:
-        return number_value(r, e->span, e->is_int, e->number, e->integer);
+        return e->is_int ? value_int(r, e->integer, e->span) : value_float(r, e->number, e->span);
     case AST_RATIO:
         v = value_new(r, VALUE_RATIO, e->span);
         v->integer = e->integer;
         v->integer2 = e->integer2;
         return v;
     case AST_BOOL:
-        return bool_value(r, e->span, e->flag);
-    default:
+        return value_bool(r, e->flag, e->span);
+    case AST_STRING:
         v = value_new(r, VALUE_STRING, e->span);
         v->text = e->text;
-        return e->kind == AST_REGEX ? selector_of_text(r, v, true) : v;
+        return v;
+    default: { /* AST_REGEX */
+        Selector *selector = arena_new(r->s->arena, Selector);
+        *selector = (Selector){
+            .kind = SELECT_REGEX, .span = e->span, .text = e->text, .size = 1, .depth = 1};
+        selector->pattern = pattern_regex(r->s, e->text, e->span);
+        v = value_new(r, VALUE_SELECTOR, e->span);
+        v->selector = selector;
+        return selector->pattern ? v : POISON;
+    }
     }
 }
 
-static const Value *list(Resolver *r, const Ast *e)
-{
-    Value *v = value_new(r, VALUE_LIST, e->span);
-    for (size_t i = 0; i < e->kids.len; i++) {
-        if (e->kids.at[i]->name.len) {
-            diag_error(r->s, "E0203", e->kids.at[i]->name_span, "the items of a list have no names");
-            return poison(r, e->span);
+/* ---- names and calls */
+
+static const Value *target_value(Resolver *r, Span span) {
+    if (!r->recipe->target) {
+        if (!r->target_reported) {
+            r->target_reported = true;
+            Diag *d = diag_error(r->s, "E0211", span, "the target is not known here");
+            diag_label(d, "which one?");
+            diag_help(d, "write `target sm_90`, or pick one with --target sm_90");
         }
-        const Value *item = evaluate(r, e->kids.at[i]->a);
-        if (item->type == VALUE_POISON) {
-            return item;
-        }
-        vec_push(r->s->arena, &v->items, item);
+        return POISON;
     }
+    Value *v = value_new(r, VALUE_TARGET, span);
+    v->integer = r->recipe->target;
     return v;
 }
 
-static const Value *indexed(Resolver *r, const Ast *e)
-{
-    const Value *a = evaluate(r, e->a);
-    if (a->type == VALUE_POISON) {
-        return a;
+int sm_number(Str word) {
+    if (!str_starts(word, STR("sm_")) || word.len < 5 || word.len > 6) {
+        return 0;
     }
-    if (a->type == VALUE_STRING) {
-        a = selector_of_text(r, a, false);
+    int n = 0;
+    for (size_t i = 3; i < word.len; i++) {
+        if (word.data[i] < '0' || word.data[i] > '9') {
+            return 0;
+        }
+        n = n * 10 + (word.data[i] - '0');
     }
-    if (a->type == VALUE_SELECTOR) {
-        return evaluate_filter(r, e, a);
+    return n;
+}
+
+static const Value *function_without_call(Resolver *r, const Schema *f, Span span) {
+    Diag *d = diag_error(r->s, "E0204", span, "`%s` is a function: it needs arguments", f->name);
+    diag_label(d, "write `%s(...)`", f->name);
+    return POISON;
+}
+
+static const Value *name(Resolver *r, Context c, const Ast *e) {
+    Decl *decl = scope_find(c.scope, e->name);
+    if (decl) {
+        return decl_value(r, decl, e->span);
     }
+    if (str_is(e->name, "target")) {
+        return target_value(r, e->span);
+    }
+    if (sm_number(e->name)) {
+        Value *v = value_new(r, VALUE_TARGET, e->span);
+        v->integer = sm_number(e->name);
+        return v;
+    }
+    const Value *v = format_of_name(r, e->name, e->span);
+    v = v ? v : metric_name(r, c, e->name, e->span);
+    v = v ? v : selector_of_name(r, e->name, e->span);
+    if (v) {
+        return v;
+    }
+    const Schema *f = selector_function(e->name);
+    f = f ? f : format_function(e->name);
+    if (f) {
+        return function_without_call(r, f, e->span);
+    }
+    report_unknown(r, c.scope, c.position, e->name, e->span);
+    return POISON;
+}
+
+static void eval_args(Resolver *r, Context c, const AstList *args) {
+    for (size_t i = 0; i < args->len; i++) {
+        eval(r, c, args->at[i]->a);
+    }
+}
+
+static const Value *not_callable(Resolver *r, Context c, const Ast *e, const Decl *decl) {
+    if (decl && decl->ast->kind == AST_FN) {
+        return POISON; /* its declaration is E0001 */
+    }
+    Diag *d = diag_error(r->s, "E0203", e->a->span, "this cannot be called");
+    if (decl && decl->ast->kind == AST_TRANSFORM) {
+        diag_label(d, "a transform is a step: it stands in a rule");
+    }
+    eval_args(r, c, &e->kids);
+    return POISON;
+}
+
+static const Value *call(Resolver *r, Context c, const Ast *e) {
+    if (e->a->kind == AST_MEMBER) {
+        Decl *decl = import_member(r, c.scope, e->a->a, e->a->name, e->a->name_span);
+        return decl ? not_callable(r, c, e, decl) : POISON;
+    }
+    if (e->a->kind != AST_NAME) {
+        return not_callable(r, c, e, NULL);
+    }
+    Str callee = e->a->name;
+    Decl *decl = scope_find(c.scope, callee);
+    if (decl) {
+        return not_callable(r, c, e, decl);
+    }
+    const Schema *f = selector_function(callee);
+    if (f) {
+        return selector_call(r, c, e, f);
+    }
+    f = format_function(callee);
+    if (f) {
+        return format_call(r, c, e, f);
+    }
+    const Value *v = metric_call(r, c, e);
+    if (v) {
+        return v;
+    }
+    if (format_of_name(r, callee, e->a->span) || selector_of_name(r, callee, e->a->span)) {
+        return not_callable(r, c, e, NULL);
+    }
+    report_unknown(r, c.scope, c.position, callee, e->a->span);
+    return POISON;
+}
+
+/* xs[0] of a list; otherwise a filter */
+static const Value *index_value(Resolver *r, Context c, const Ast *e) {
+    const Value *a = eval(r, c, e->a);
     if (a->type != VALUE_LIST) {
-        return wrong_type(r, a->span, "a selector or a list", a);
+        return selector_filter(r, c, e, a);
     }
-    const Value *i = evaluate(r, e->b);
+    const Value *i = eval(r, (Context){c.scope, AT_CONSTANT}, e->b);
+    if (i->type == VALUE_POISON) {
+        return POISON;
+    }
     if (i->type != VALUE_INT) {
-        return wrong_type(r, i->span, "a whole number", i);
+        Diag *d = diag_error(r->s, "E0203", e->b->span, "the items of a list have whole numbers");
+        diag_label(d, "this is %s", value_type_words(value_static_type(i)));
+        return POISON;
     }
-    if (i->integer < 0 || (size_t)i->integer >= a->items.len) {
-        Diag *d = diag_error(r->s, "E0206", i->span, "there is no item %lld", (long long)i->integer);
-        diag_label(d, "the list has %zu", a->items.len);
-        return poison(r, e->span);
+    if (i->integer < 0 || (uint64_t)i->integer >= a->items.len) {
+        Diag *d = diag_error(r->s, "E0206", e->b->span, "this list has no such item");
+        diag_label(d, "it has %zu, from 0", a->items.len);
+        return POISON;
     }
     return a->items.at[i->integer];
 }
 
-static const Value *metric_call(Resolver *r, const Ast *e, Str name)
-{
-    Expr *x = arena_new(r->s->arena, Expr);
-    x->kind = EXPR_METRIC;
-    x->type = str_is(name, "count") ? VALUE_INT : VALUE_FLOAT;
-    x->span = e->span;
-    x->name = name;
-    if (e->kids.len != 1 || e->kids.at[0]->name.len) {
-        diag_error(r->s, "E0204", e->span, "`%.*s` takes one selector", STR_ARG(name));
-        return poison(r, e->span);
+static const Value *eval_kind(Resolver *r, Context c, const Ast *e) {
+    switch (e->kind) {
+    case AST_PAREN:
+        return eval(r, c, e->a);
+    case AST_NUMBER:
+    case AST_RATIO:
+    case AST_BOOL:
+    case AST_STRING:
+    case AST_REGEX:
+        return leaf(r, e);
+    case AST_LIST:
+        return list(r, c, e);
+    case AST_NAME:
+        return name(r, c, e);
+    case AST_ATTR:
+        return attribute(r, c, e);
+    case AST_MEMBER: {
+        Decl *decl = import_member(r, c.scope, e->a, e->name, e->name_span);
+        return decl ? decl_value(r, decl, e->span) : POISON;
     }
-    Mode mode = r->mode;
-    r->mode = MODE_CONST;
-    x->selector = want_selector(r, e->kids.at[0]->a);
-    r->mode = mode;
-    if (!x->selector) {
-        return poison(r, e->span);
+    case AST_CALL:
+        return call(r, c, e);
+    case AST_INDEX:
+        return index_value(r, c, e);
+    case AST_OPTIONAL: {
+        const Value *a = eval(r, c, e->a);
+        return a->type == VALUE_POISON ? POISON : selector_optional(r, e, a);
     }
-    Value *v = value_new(r, VALUE_EXPR, e->span);
-    v->expr = x;
+    case AST_PER:
+    case AST_SCALE:
+    case AST_DYNAMIC:
+        return format_postfix(r, c, e);
+    case AST_IF:
+        return conditional(r, c, e);
+    case AST_UNARY:
+        return unary(r, c, e);
+    case AST_BINARY:
+        return binary(r, c, e);
+    default: /* AST_ERROR: the parser reported it */
+        return POISON;
+    }
+}
+
+const Value *eval(Resolver *r, Context c, const Ast *e) {
+    const Value *v = resolver_enter(r, e->span) ? eval_kind(r, c, e) : POISON;
+    resolver_leave(r);
     return v;
 }
 
-static const Value *call(Resolver *r, const Ast *e)
-{
-    const Ast *callee = unparen(e->a);
-    if (callee->kind != AST_NAME) {
-        diag_error(r->s, "E0203", e->span, "this cannot be called");
-        return poison(r, e->span);
-    }
-    Str name = callee->name;
-    if (r->mode == MODE_RECIPE && (str_is(name, "count") || str_is(name, "bits") || str_is(name, "sparsity"))) {
-        return metric_call(r, e, name);
-    }
-    if (is_selector_call(name)) {
-        return evaluate_selector_call(r, e);
-    }
-    if (is_format_call(name)) {
-        return evaluate_format_call(r, e);
-    }
-    const char *what = NULL;
-    if (is_builtin_name(r, name, &what)) {
-        diag_error(r->s, "E0203", e->span, "`%.*s` is %s, it takes no arguments", STR_ARG(name), what);
-        return poison(r, e->span);
-    }
-    const Value *v = evaluate(r, callee);
-    if (v->type == VALUE_FN) {
-        diag_error(r->s, "E0001", e->span, "calling a function is not in this build");
-        return poison(r, e->span);
-    }
-    return wrong_type(r, callee->span, "something that can be called", v);
-}
-
-const Value *evaluate(Resolver *r, const Ast *e)
-{
-    switch (e->kind) {
-    case AST_PAREN:
-        return evaluate(r, e->a);
-    case AST_NUMBER: case AST_RATIO: case AST_STRING: case AST_REGEX: case AST_BOOL:
-        return literal(r, e);
-    case AST_NAME:
-        return evaluate_name(r, e);
-    case AST_MEMBER:
-        return evaluate_member(r, e);
-    case AST_ATTR:
-        return attribute(r, e);
-    case AST_BINARY:
-        return binary(r, e);
-    case AST_UNARY:
-        return unary(r, e);
-    case AST_IF:
-        return conditional(r, e);
-    case AST_LIST:
-        return list(r, e);
-    case AST_INDEX:
-        return indexed(r, e);
-    case AST_CALL:
-        return call(r, e);
-    case AST_PER: case AST_SCALE: case AST_DYNAMIC:
-        return evaluate_format(r, e);
-    case AST_OPTIONAL: {
-        const Value *a = evaluate(r, e->a);
-        if (a->type == VALUE_STRING) {
-            a = selector_of_text(r, a, false);
-        }
-        if (a->type == VALUE_POISON) {
-            return a;
-        }
-        return a->type == VALUE_SELECTOR ? selector_wrap(r, SELECT_OPTIONAL, e->span, a) : wrong_type(r, a->span, "a selector", a);
-    }
-    default:
-        return poison(r, e->span);
-    }
-}
-
-/* Implicit conversions: int to float, string to selector. `what` names the place for messages. */
-const Value *coerce(Resolver *r, const Value *v, ParamType wanted, const char *what)
-{
-    static const char *const wanted_text[] = {
-        "a whole number", "a number", "true or false", "a string", "a ratio", "a range", "a list",
-        "a selector", "a format", "a data source", "a function", "a name", "a pattern such as 2:4 or a number"};
-    bool fits = false;
-    switch (wanted) {
-    case PARAM_INT: fits = v->type == VALUE_INT; break;
-    case PARAM_FLOAT: fits = v->type == VALUE_INT || v->type == VALUE_FLOAT; break;
-    case PARAM_BOOL: fits = v->type == VALUE_BOOL; break;
-    case PARAM_STRING: fits = v->type == VALUE_STRING; break;
-    case PARAM_RATIO: fits = v->type == VALUE_RATIO; break;
-    case PARAM_RANGE: fits = v->type == VALUE_RANGE; break;
-    case PARAM_LIST: fits = v->type == VALUE_LIST; break;
-    case PARAM_FORMAT: fits = v->type == VALUE_FORMAT; break;
-    case PARAM_DATA: fits = v->type == VALUE_DATA; break;
-    case PARAM_FN: fits = v->type == VALUE_FN; break;
-    case PARAM_CHOICE: fits = v->type == VALUE_CHOICE; break;
-    case PARAM_PATTERN: fits = v->type == VALUE_RATIO || v->type == VALUE_FLOAT || v->type == VALUE_INT; break;
-    case PARAM_SELECTOR:
-        if (v->type == VALUE_STRING) {
-            v = selector_of_text(r, v, false);
-        }
-        fits = v->type == VALUE_SELECTOR;
-        break;
-    }
-    if (fits || v->type == VALUE_POISON) {
-        if (fits && wanted == PARAM_FLOAT && v->type == VALUE_INT) {
-            return number_value(r, v->span, false, (double)v->integer, 0);
-        }
-        return v;
-    }
-    Diag *d = diag_error(r->s, "E0203", v->span, "%s takes %s", what, wanted_text[wanted]);
-    diag_label(d, "this is %s", value_type_text(v));
-    if (wanted == PARAM_FORMAT && v->type == VALUE_LIST) {
-        diag_note(d, "encoding a weight twice (a list of formats) is not in this build");
-    }
-    return poison(r, v->span);
+const Value *eval_constant(Resolver *r, Scope *scope, const Ast *e) {
+    return eval(r, (Context){scope, AT_CONSTANT}, e);
 }

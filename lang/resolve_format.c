@@ -1,22 +1,80 @@
-/* Formats: element [per granularity] [scale format] [dynamic] (language.md 2.7). */
+/* Formats: built-in names, int(4), float(e = 3, m = 2), and the chain `per ... scale ... dynamic`.
+ * A chain reads from the inside out: `per` and `scale` belong to what stands last in it, so in
+ * e2m1 per block(16) scale e4m3 per tensor scale f32 the e4m3 scales are per tensor with f32 scales
+ * of their own. Which layers a format fits is for bind. */
 #include "lang/resolve_parts.h"
 
-/* Names that are a whole chain or another name of an element. */
+/* Element, block and scale of the built-in formats that are more than an element (D16.4 in
+ * docs/decisions, OCP MX 1.0, NVFP4). */
 static const struct {
     const char *name, *element;
-    int64_t block;
-    const char *scale;     /* of the block; its own scale is per tensor f32 for e4m3 */
-} named[] = {
+    int64_t block; /* 0: none of its own */
+    const char *scale;
+} built_in[] = {
     {"fp8", "e4m3", 0, NULL},
     {"nvfp4", "e2m1", 16, "e4m3"},
     {"mxfp4", "e2m1", 32, "e8m0"},
     {"mxfp8", "e4m3", 32, "e8m0"},
 };
-enum { NAMED = sizeof named / sizeof *named };
+enum { BUILT_IN = sizeof built_in / sizeof *built_in };
+const char *const block_formats[] = {"fp8", "nvfp4", "mxfp4", "mxfp8", NULL};
 
-static const ElementInfo *element_named(const Resolver *r, Str name)
-{
-    for (const ElementInfo *e = r->options->elements; e->name; e++) {
+static const Param int_params[] = {
+    {.name = "bits", .type = PARAM_INT, .required = true, .range = "2..16", .doc = "of a code"},
+    {.name = "zero_point", .type = PARAM_BOOL, .later = true, .doc = "codes are shifted"},
+    {.name = "narrow", .type = PARAM_BOOL, .later = true, .doc = "leave out the lowest code"},
+    {.name = NULL},
+};
+static const Param float_params[] = {
+    {.name = "e", .type = PARAM_INT, .required = true, .range = "1..8", .doc = "exponent bits"},
+    {.name = "m", .type = PARAM_INT, .required = true, .range = "0..10", .doc = "mantissa bits"},
+    {.name = "bias", .type = PARAM_INT, .later = true, .doc = "exponent of 1.0"},
+    {.name = "inf", .type = PARAM_BOOL, .later = true, .doc = "has infinities"},
+    {.name = "nan", .type = PARAM_BOOL, .later = true, .doc = "has NaNs"},
+    {.name = "saturate", .type = PARAM_BOOL, .later = true, .doc = "clamps what is too large"},
+    {.name = NULL},
+};
+static const Param table_params[] = {
+    {.name = "values", .type = PARAM_LIST, .required = true, .doc = "what the codes stand for"},
+    {.name = NULL},
+};
+static const Param code_params[] = {
+    {.name = "bits", .type = PARAM_INT, .required = true, .range = "1..16", .doc = "of a code"},
+    {.name = "encode", .type = PARAM_FN, .required = true, .doc = "from a weight to its code"},
+    {.name = "decode", .type = PARAM_FN, .required = true, .doc = "and back"},
+    {.name = "scale", .type = PARAM_FN, .doc = "of the weights that share one"},
+    {.name = NULL},
+};
+const Schema format_functions[] = {
+    {.name = "int", .doc = "signed integers", .params = int_params},
+    {.name = "uint", .doc = "integers with a zero point", .params = int_params},
+    {.name = "float", .doc = "minifloats", .params = float_params},
+    {.name = "table", .doc = "a code book", .later = true, .params = table_params},
+    {.name = "code", .doc = "your own encoding", .later = true, .params = code_params},
+    {.name = NULL},
+};
+static const Param block_params[] = {
+    {.name = "size", .type = PARAM_INT, .range = "2..1048576", .doc = "weights that share a scale"},
+    {.name = "rows",
+     .type = PARAM_INT,
+     .range = "2..1048576",
+     .doc = "of a block in two dimensions"},
+    {.name = "max",
+     .type = PARAM_INT,
+     .range = "16..65536",
+     .doc = "the largest power of two up to this one that divides"},
+    {.name = "tail",
+     .type = PARAM_CHOICE,
+     .choices = "short",
+     .doc = "the last block may be smaller"},
+    {.name = NULL},
+};
+static const Schema block_schema = {.name = "per block", .params = block_params};
+
+/* ---- elements and names */
+
+static const ElementInfo *element(const Resolver *r, Str name) {
+    for (const ElementInfo *e = r->options->elements; e && e->name; e++) {
         if (str_is(name, e->name)) {
             return e;
         }
@@ -24,283 +82,279 @@ static const ElementInfo *element_named(const Resolver *r, Str name)
     return NULL;
 }
 
-static FormatValue *format_of(Resolver *r, const ElementInfo *e, Str spelled, Span span)
-{
+static FormatValue *element_format(Resolver *r, const ElementInfo *info, Span span) {
     FormatValue *f = arena_new(r->s->arena, FormatValue);
-    f->element = str_from(e->name);
-    f->spelled = spelled;
-    f->bits = e->bits;
+    f->element = f->spelled = str_from(info->name);
+    f->bits = info->bits;
     f->element_span = span;
     return f;
 }
 
-const FormatValue *format_named(Resolver *r, Str name, Span span)
-{
-    if (str_is(name, "none")) {
-        FormatValue *f = arena_new(r->s->arena, FormatValue);
-        f->none = true;
-        f->element = f->spelled = name;
-        f->element_span = span;
-        return f;
-    }
-    for (int i = 0; i < NAMED; i++) {
-        if (!str_is(name, named[i].name)) {
-            continue;
-        }
-        FormatValue *f = format_of(r, element_named(r, str_from(named[i].element)), name, span);
-        if (named[i].block) {
-            f->per = PER_BLOCK;
-            f->block = named[i].block;
-            FormatValue *scale = format_of(r, element_named(r, str_from(named[i].scale)), str_from(named[i].scale), span);
-            if (str_is(scale->element, "e4m3")) {
-                scale->per = PER_TENSOR;
-                scale->scale = format_of(r, element_named(r, STR("f32")), STR("f32"), span);
-            }
-            f->scale = scale;
-        }
-        return f;
-    }
-    const ElementInfo *e = element_named(r, name);
-    return e ? format_of(r, e, name, span) : NULL;
-}
-
-bool is_format_call(Str name)
-{
-    return str_is(name, "int") || str_is(name, "uint") || str_is(name, "float") || str_is(name, "table") || str_is(name, "code");
-}
-
-static const Value *format_value(Resolver *r, const FormatValue *f, Span span)
-{
+static const Value *format_value(Resolver *r, const FormatValue *f, Span span) {
     Value *v = value_new(r, VALUE_FORMAT, span);
     v->format = f;
     return v;
 }
 
-static const Value *no_such_element(Resolver *r, const Ast *e, const char *have)
-{
-    Diag *d = diag_error(r->s, "E0001", e->span, "this number format is not in this build");
-    diag_label(d, "there are %s", have);
-    return poison(r, e->span);
-}
-
-/* int(4), uint(8): one whole number, and options that this build does not have */
-static const Value *integer_call(Resolver *r, const Ast *e, bool is_unsigned)
-{
-    if (e->kids.len < 1 || e->kids.at[0]->name.len) {
-        diag_error(r->s, "E0204", e->span, "`%s` takes the number of bits: %s(4)", is_unsigned ? "uint" : "int", is_unsigned ? "uint" : "int");
-        return poison(r, e->span);
-    }
-    const Value *bits = evaluate(r, e->kids.at[0]->a);
-    if (bits->type != VALUE_INT) {
-        return wrong_type(r, bits->span, "a whole number of bits", bits);
-    }
-    for (size_t i = 1; i < e->kids.len; i++) {
-        const Ast *arg = e->kids.at[i];
-        bool known = str_is(arg->name, "zero_point") || str_is(arg->name, "narrow");
-        Diag *d = diag_error(r->s, known ? "E0001" : "E0202", arg->span, known ? "`%.*s` is not in this build" : "integers have no argument `%.*s`", STR_ARG(arg->name));
-        diag_help(d, "uint4 and uint8 have a zero point, int4 and int8 have none");
-        return poison(r, e->span);
-    }
-    Str name = str_format(r->s->arena, "%sint%lld", is_unsigned ? "u" : "", (long long)bits->integer);
-    const ElementInfo *element = element_named(r, name);
-    return element ? format_value(r, format_of(r, element, str_from(element->name), e->span), e->span)
-                   : no_such_element(r, e, "int2 int4 int8 uint2 uint4 uint8");
-}
-
-/* float(e = 3, m = 2) */
-static const Value *float_call(Resolver *r, const Ast *e)
-{
-    int64_t exponent = -1, mantissa = -1;
-    for (size_t i = 0; i < e->kids.len; i++) {
-        const Ast *arg = e->kids.at[i];
-        int64_t *to = str_is(arg->name, "e") ? &exponent : str_is(arg->name, "m") ? &mantissa : NULL;
-        if (!to) {
-            bool known = str_is(arg->name, "bias") || str_is(arg->name, "inf") || str_is(arg->name, "nan") || str_is(arg->name, "saturate");
-            diag_error(r->s, known ? "E0001" : "E0202", arg->span, known ? "`%.*s` of a float format is not in this build" : "`float` has no argument `%.*s`; it takes e and m", STR_ARG(arg->name));
-            return poison(r, e->span);
+static const Value *built_in_value(Resolver *r, int row, Span span) {
+    const ElementInfo *info = element(r, str_from(built_in[row].element));
+    assert(info && "every build has the elements of its block formats");
+    FormatValue *f = element_format(r, info, span);
+    f->spelled = str_from(built_in[row].name);
+    if (built_in[row].block) {
+        f->per = PER_BLOCK;
+        f->block = built_in[row].block;
+        f->per_span = span;
+        FormatValue *scale = element_format(r, element(r, str_from(built_in[row].scale)), span);
+        if (str_is(scale->element, "e4m3")) {
+            scale->per = PER_TENSOR;
+            scale->per_span = span;
+            scale->scale = element_format(r, element(r, STR("f32")), span);
         }
-        const Value *v = evaluate(r, arg->a);
-        if (v->type != VALUE_INT) {
-            return wrong_type(r, v->span, "a whole number of bits", v);
-        }
-        *to = v->integer;
-    }
-    for (const ElementInfo *x = r->options->elements; x->name; x++) {
-        if (!x->integer && !x->unsigned_ && x->exponent == exponent && x->mantissa == mantissa) {
-            return format_value(r, format_of(r, x, str_from(x->name), e->span), e->span);
-        }
-    }
-    return no_such_element(r, e, "e4m3 e5m2 e2m1 e3m2 e2m3");
-}
-
-const Value *evaluate_format_call(Resolver *r, const Ast *e)
-{
-    Str name = unparen(e->a)->name;
-    if (str_is(name, "int") || str_is(name, "uint")) {
-        return integer_call(r, e, str_is(name, "uint"));
-    }
-    if (str_is(name, "float")) {
-        return float_call(r, e);
-    }
-    Diag *d = diag_error(r->s, "E0001", e->span, "formats of your own are not in this build");
-    diag_label(d, "`%.*s` is part of the language, not built yet", STR_ARG(name));
-    return poison(r, e->span);
-}
-
-static bool block_size(Resolver *r, const Ast *arg, int64_t *out)
-{
-    const Value *v = evaluate(r, arg->a);
-    if (v->type != VALUE_INT) {
-        wrong_type(r, v->span, "a whole number", v);
-        return false;
-    }
-    if (v->integer < 2 || v->integer > 65536) {
-        Diag *d = diag_error(r->s, "E0206", v->span, "a block has 2 to 65536 weights");
-        diag_label(d, "this is %lld", (long long)v->integer);
-        return false;
-    }
-    *out = v->integer;
-    return true;
-}
-
-static bool tail_option(Resolver *r, const Ast *arg, FormatValue *f)
-{
-    const Ast *value = unparen(arg->a);
-    if (value->kind != AST_NAME || !(str_is(value->name, "short") || str_is(value->name, "error"))) {
-        Diag *d = diag_error(r->s, "E0206", arg->a->span, "`tail` is short or error");
-        diag_note(d, "short: the last block of a row may hold fewer weights");
-        return false;
-    }
-    f->tail_short = str_is(value->name, "short");
-    return true;
-}
-
-/* per block(128), per block(max = 128), per block(128, tail = short), per block(128, 128) */
-static bool block_arguments(Resolver *r, const Ast *e, FormatValue *f)
-{
-    for (size_t i = 0; i < e->kids.len; i++) {
-        const Ast *arg = e->kids.at[i];
-        if (arg->name.len == 0) {
-            if (f->block && f->block_rows) {
-                diag_error(r->s, "E0204", arg->span, "a block has at most two sides");
-                return false;
-            }
-            f->block_rows = f->block;
-            TRY(block_size(r, arg, &f->block));
-        } else if (str_is(arg->name, "max")) {
-            TRY(block_size(r, arg, &f->block_max));
-        } else if (str_is(arg->name, "tail")) {
-            TRY(tail_option(r, arg, f));
-        } else {
-            Diag *d = diag_error(r->s, "E0202", arg->name_span, "`block` has no argument `%.*s`", STR_ARG(arg->name));
-            diag_note(d, "block(128), block(max = 128), block(128, tail = short)");
-            return false;
-        }
-    }
-    if ((f->block == 0) == (f->block_max == 0)) {
-        Diag *d = diag_error(r->s, "E0204", e->span, f->block ? "a size and a `max` contradict each other" : "how large is a block?");
-        diag_help(d, "per block(128), or the largest power of two that divides: per block(max = 128)");
-        return false;
-    }
-    if (f->block_rows) {
-        diag_error(r->s, "E0001", e->span, "two-dimensional blocks are not in this build");
-        return false;
-    }
-    return true;
-}
-
-static const Value *with_granularity(Resolver *r, const Ast *e, const FormatValue *inner)
-{
-    static const char *const kinds[] = {"", "tensor", "channel", "token", "block"};
-    Str names[4];
-    for (int i = 0; i < 4; i++) {
-        names[i] = str_from(kinds[i + 1]);
-    }
-    FormatValue *f = arena_new(r->s->arena, FormatValue);
-    *f = *inner;
-    f->per = PER_DEFAULT;
-    f->per_span = e->span;
-    if (inner->per != PER_DEFAULT) {
-        Diag *d = diag_error(r->s, "E0205", e->span, "this format says twice what shares a scale");
-        diag_label(d, "`%.*s` already is per %s", STR_ARG(inner->spelled), kinds[inner->per]);
-        return poison(r, e->span);
-    }
-    for (int i = 1; i <= 4; i++) {
-        if (str_is(e->name, kinds[i])) {
-            f->per = (GranularityKind)i;
-        }
-    }
-    if (f->per == PER_DEFAULT) {
-        Diag *d = diag_error(r->s, "E0201", e->name_span, "nothing is `per %.*s`", STR_ARG(e->name));
-        Str near = nearest_of(e->name, names, 4);
-        diag_label(d, near.len ? "did you mean `%.*s`?" : "tensor, channel, token or block(N)%.*s", STR_ARG(near));
-        return poison(r, e->span);
-    }
-    if (f->per == PER_BLOCK) {
-        if (!block_arguments(r, e, f)) {
-            return poison(r, e->span);
-        }
-    } else if (e->kids.len) {
-        diag_error(r->s, "E0204", e->span, "`per %s` takes no arguments", kinds[f->per]);
-        return poison(r, e->span);
-    }
-    return format_value(r, f, e->span);
-}
-
-/* The outermost `scale` or `per` of e4m3 in `... scale e4m3 per tensor` belongs to the scales. */
-static const Value *with_scale(Resolver *r, const Ast *e, const FormatValue *inner)
-{
-    const FormatValue *scale = format_named(r, e->name, e->name_span);
-    if (!scale || scale->none || scale->per != PER_DEFAULT) {
-        Diag *d = diag_error(r->s, "E0203", e->name_span, "scales are stored in f32, f16, bf16, e4m3 or e8m0");
-        diag_label(d, "not in `%.*s`", STR_ARG(e->name));
-        return poison(r, e->span);
-    }
-    FormatValue *f = arena_new(r->s->arena, FormatValue);
-    *f = *inner;
-    if (!f->scale) {
         f->scale = scale;
-    } else { /* scales of the scales */
-        FormatValue *outer = arena_new(r->s->arena, FormatValue);
-        *outer = *f->scale;
-        if (outer->scale) {
-            diag_error(r->s, "E0205", e->span, "scales have at most two levels");
-            return poison(r, e->span);
+    }
+    return format_value(r, f, span);
+}
+
+const Value *format_of_name(Resolver *r, Str name, Span span) {
+    if (str_is(name, "none")) {
+        FormatValue *f = arena_new(r->s->arena, FormatValue);
+        f->none = true;
+        f->element = f->spelled = STR("none");
+        f->element_span = span;
+        return format_value(r, f, span);
+    }
+    for (int i = 0; i < BUILT_IN; i++) {
+        if (str_is(name, built_in[i].name)) {
+            return built_in_value(r, i, span);
         }
-        outer->scale = scale;
-        f->scale = outer;
+    }
+    const ElementInfo *info = element(r, name);
+    return info ? format_value(r, element_format(r, info, span), span) : NULL;
+}
+
+const Schema *format_function(Str name) {
+    for (const Schema *f = format_functions; f->name; f++) {
+        if (str_is(name, f->name)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+static const ElementInfo *minifloat(const Resolver *r, int64_t exponent, int64_t mantissa) {
+    for (const ElementInfo *e = r->options->elements; e && e->name; e++) {
+        if (!e->integer && e->exponent == exponent && e->mantissa == mantissa) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+const Value *format_call(Resolver *r, Context c, const Ast *e, const Schema *function) {
+    ArgList args = {0};
+    if (!bind_args(r, (Context){c.scope, AT_CONSTANT}, function, &e->kids, e->a->span, &args)) {
+        return POISON;
+    }
+    if (function->later) {
+        for_later(r, e->a->span, "`%s(...)`", function->name);
+        return POISON;
+    }
+    int64_t first = args.at[0].value->integer;
+    bool is_float = str_is(str_from(function->name), "float");
+    Str word = str_format(r->s->arena, "%s%lld", function->name, (long long)first);
+    const ElementInfo *info =
+        is_float ? minifloat(r, first, args.at[1].value->integer) : element(r, word);
+    if (!info) {
+        Str shape = span_text(e->span);
+        for_later(r, e->span, "the format `%.*s`", STR_ARG(shape));
+        return POISON;
+    }
+    return format_value(r, element_format(r, info, e->span), e->span);
+}
+
+/* ---- the chain */
+
+enum { CHAIN = 3 }; /* codes, their scales, the scales of those */
+
+static FormatValue *copy_chain(Resolver *r, const FormatValue *f, FormatValue **last, int *length) {
+    FormatValue *copy = arena_new(r->s->arena, FormatValue);
+    *copy = *f;
+    *length += 1;
+    *last = copy;
+    if (f->scale && *length <= CHAIN) {
+        copy->scale = copy_chain(r, f->scale, last, length);
+    }
+    return copy;
+}
+
+static const Value *chain_error(Resolver *r, Span at, const FormatValue *f, const char *label) {
+    Diag *d = diag_error(r->s, "E0210", at, "this does not fit `%.*s`", STR_ARG(f->spelled));
+    diag_label(d, "%s", label);
+    return POISON;
+}
+
+static bool is_wide(const FormatValue *f) {
+    return str_is(f->element, "f32") || str_is(f->element, "f16") || str_is(f->element, "bf16") ||
+           str_is(f->element, "e8m0");
+}
+
+/* size, or max, or neither: what is wrong with it, or NULL */
+static const char *block_wrong(const BoundArg *size, const BoundArg *rows, const BoundArg *max,
+                               const BoundArg *tail) {
+    if (!size && !max) {
+        return "a block has a size: per block(128) or per block(max = 128)";
+    }
+    if (size && max) {
+        return "either a size or a largest size";
+    }
+    if (max && (max->value->integer & (max->value->integer - 1))) {
+        return "the largest block size is a power of two";
+    }
+    if (tail && (max || rows)) {
+        return "only blocks of one fixed size have a short tail";
+    }
+    return rows && !size ? "rows come second: per block(128, 128)" : NULL;
+}
+
+static bool per_block(Resolver *r, Context c, const Ast *e, FormatValue *f) {
+    ArgList args = {0};
+    TRY(bind_args(r, (Context){c.scope, AT_CONSTANT}, &block_schema, &e->kids, e->name_span,
+                  &args));
+    const BoundArg *size = arg_given(&args, "size"), *rows = arg_given(&args, "rows");
+    const BoundArg *max = arg_given(&args, "max"), *tail = arg_given(&args, "tail");
+    const char *wrong = block_wrong(size, rows, max, tail);
+    if (wrong) {
+        Span at =
+            e->kids.len ? span_join(e->kids.at[0]->span, vec_last(&e->kids)->span) : e->name_span;
+        diag_label(diag_error(r->s, "E0210", at, "this is no block"), "%s", wrong);
+        return false;
+    }
+    f->per = PER_BLOCK;
+    f->block = size ? size->value->integer : 0;
+    f->block_max = max ? max->value->integer : 0;
+    f->block_rows = rows ? rows->value->integer : 0;
+    f->tail_short = tail != NULL;
+    f->per_span = span_join(e->name_span, e->span);
+    f->per_span.length = e->span.offset + e->span.length - e->name_span.offset;
+    if (rows) {
+        for_later(r, f->per_span, "a block in two dimensions");
+    }
+    return true;
+}
+
+static const Value *granularity(Resolver *r, Context c, const Ast *e, FormatValue *f,
+                                FormatValue *last) {
+    static const struct {
+        const char *word;
+        GranularityKind kind;
+    } rows[] = {{"tensor", PER_TENSOR},
+                {"channel", PER_CHANNEL},
+                {"token", PER_TOKEN},
+                {"block", PER_BLOCK}};
+    GranularityKind kind = PER_DEFAULT;
+    Str words[4];
+    for (size_t i = 0; i < 4; i++) {
+        words[i] = str_from(rows[i].word);
+        kind = str_is(e->name, rows[i].word) ? rows[i].kind : kind;
+    }
+    if (kind == PER_DEFAULT) {
+        Str nearest = nearest_of(e->name, words, 4);
+        Diag *d = diag_error(r->s, "E0201", e->name_span, "there is no granularity `%.*s`",
+                             STR_ARG(e->name));
+        if (nearest.len) {
+            diag_label(d, "did you mean `%.*s`?", STR_ARG(nearest));
+            diag_fix(d, false, e->name_span, "%.*s", STR_ARG(nearest));
+        }
+        diag_line(d, "per tensor, per channel, per token, per block(16)");
+        return POISON;
+    }
+    if (last->per != PER_DEFAULT) {
+        bool own = !str_eq(last->spelled, last->element);
+        return chain_error(r, e->name_span, last,
+                           own ? "it has blocks of its own"
+                               : "what shares a scale is said already");
+    }
+    if (is_wide(last)) {
+        return chain_error(r, e->name_span, last, "it has no scale that could be shared");
+    }
+    if (kind != PER_BLOCK && e->flag) {
+        Diag *d = diag_error(r->s, "E0204", e->name_span, "`per %.*s` takes no arguments",
+                             STR_ARG(e->name));
+        diag_label(d, "write `per %.*s`", STR_ARG(e->name));
+        return POISON;
+    }
+    last->per = kind;
+    last->per_span = e->name_span;
+    if (kind == PER_BLOCK && !per_block(r, c, e, last)) {
+        return POISON;
     }
     return format_value(r, f, e->span);
 }
 
-const Value *evaluate_format(Resolver *r, const Ast *e)
-{
-    const Value *inner = coerce(r, evaluate(r, e->a), PARAM_FORMAT, e->kind == AST_PER ? "`per`" : e->kind == AST_SCALE ? "`scale`" : "`dynamic`");
-    if (inner->type == VALUE_POISON) {
-        return inner;
+static const Value *scale_name(Resolver *r, Context c, const Ast *e) {
+    Decl *decl = scope_find(c.scope, e->name);
+    const Value *v =
+        decl ? decl_value(r, decl, e->name_span) : format_of_name(r, e->name, e->name_span);
+    if (!v) {
+        report_unknown(r, c.scope, AT_CONSTANT, e->name, e->name_span);
+        return POISON;
     }
-    if (inner->format->none) {
-        diag_error(r->s, "E0203", e->span, "`none` stays float: it has no scales");
-        return poison(r, e->span);
+    if (v->type != VALUE_FORMAT && v->type != VALUE_POISON) {
+        Diag *d = diag_error(r->s, "E0203", e->name_span, "scales are stored in a format");
+        diag_label(d, "this is %s", value_type_words(value_static_type(v)));
+        return POISON;
+    }
+    return v;
+}
+
+static const Value *scale(Resolver *r, Context c, const Ast *e, FormatValue *f, FormatValue *last,
+                          int length) {
+    const Value *v = scale_name(r, c, e);
+    if (v->type == VALUE_POISON) {
+        return POISON;
+    }
+    if (v->format->none || v->format->dynamic) {
+        return chain_error(r, e->name_span, v->format, "scales are stored");
+    }
+    FormatValue *end;
+    FormatValue *scales = copy_chain(r, v->format, &end, &length);
+    if (is_wide(last) || length > CHAIN) {
+        return chain_error(r, e->name_span, last, "its scales have no scales of their own");
+    }
+    last->scale = scales;
+    return format_value(r, f, e->span);
+}
+
+const Value *format_postfix(Resolver *r, Context c, const Ast *e) {
+    const Value *a = eval(r, c, e->a);
+    if (a->type == VALUE_POISON) {
+        return POISON;
+    }
+    if (a->type != VALUE_FORMAT) {
+        static const char *const words[] = {"per", "scale", "dynamic"};
+        Diag *d = diag_error(r->s, "E0203", e->a->span, "`%s` belongs to a format",
+                             words[e->kind == AST_PER     ? 0
+                                   : e->kind == AST_SCALE ? 1
+                                                          : 2]);
+        diag_label(d, "this is %s", value_type_words(value_static_type(a)));
+        return POISON;
+    }
+    FormatValue *last;
+    int length = 0;
+    FormatValue *f = copy_chain(r, a->format, &last, &length);
+    if (f->none) {
+        return chain_error(r, e->span, f, "`none` stays as it is");
     }
     if (e->kind == AST_PER) {
-        if (inner->format->scale && inner->format->scale->per == PER_DEFAULT && inner->format->per != PER_DEFAULT) {
-            const Value *scale = with_granularity(r, e, inner->format->scale);
-            if (scale->type == VALUE_POISON) {
-                return scale;
-            }
-            FormatValue *f = arena_new(r->s->arena, FormatValue);
-            *f = *inner->format;
-            f->scale = scale->format;
-            return format_value(r, f, e->span);
-        }
-        return with_granularity(r, e, inner->format);
+        return granularity(r, c, e, f, last);
     }
     if (e->kind == AST_SCALE) {
-        return with_scale(r, e, inner->format);
+        return scale(r, c, e, f, last, length);
     }
-    FormatValue *f = arena_new(r->s->arena, FormatValue);
-    *f = *inner->format;
+    if (f->dynamic) {
+        return chain_error(r, e->op_span, f, "it is dynamic already");
+    }
     f->dynamic = true;
     return format_value(r, f, e->span);
 }

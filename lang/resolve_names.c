@@ -1,476 +1,552 @@
-/* Names: declarations of a file, what is built in, and imports. */
-#include "lang/parse.h"
+/* Names: scopes, declarations in any order with cycles found, parameters, and what to say about a
+ * name that nobody knows. A name means one thing: nothing is redefined, no built-in is shadowed. */
 #include "lang/resolve_parts.h"
-#include "runtime/base/file.h"
-#include "runtime/base/limits.h"
+#include "lang/parse.h"
 
-bool is_builtin_name(Resolver *r, Str name, const char **what)
-{
-    static const Span nowhere = {0};
-    if (is_builtin_selector(name) || is_selector_call(name)) {
-        *what = "a built-in selector";
-    } else if (format_named(r, name, nowhere) || is_format_call(name)) {
-        *what = "a built-in format";
-    } else if (str_is(name, "target")) {
-        *what = "the picked target";
-    } else {
-        return false;
-    }
-    return true;
-}
+/* ---- built-in names */
 
-static int sm_of(Str name)
-{
-    int n = 0;
-    if (!str_starts(name, STR("sm_")) || name.len < 5 || name.len > 6) {
-        return 0;
-    }
-    for (size_t i = 3; i < name.len; i++) {
-        if (name.data[i] < '0' || name.data[i] > '9') {
-            return 0;
+static const char *builtin_kind(const Resolver *r, Str name) {
+    for (const char *const *word = selector_names; *word; word++) {
+        if (str_is(name, *word)) {
+            return "selector";
         }
-        n = n * 10 + (name.data[i] - '0');
     }
-    return n;
+    for (const char *const *word = block_formats; *word; word++) {
+        if (str_is(name, *word)) {
+            return "format";
+        }
+    }
+    for (const ElementInfo *e = r->options->elements; e && e->name; e++) {
+        if (str_is(name, e->name)) {
+            return "format";
+        }
+    }
+    for (const char *const *word = metric_names; *word; word++) {
+        if (str_is(name, *word)) {
+            return "metric";
+        }
+    }
+    for (const char *const *op = r->options->ops; op && *op; op++) {
+        if (str_is(name, *op)) {
+            return "ONNX op";
+        }
+    }
+    if (selector_function(name) || format_function(name)) {
+        return "function";
+    }
+    return str_is(name, "none") ? "format" : str_is(name, "target") ? "word" : NULL;
 }
 
-static const Value *sm_value(Resolver *r, int sm, Span span)
-{
-    Value *v = value_new(r, VALUE_CHOICE, span);
-    v->text = str_format(r->s->arena, "sm_%d", sm);
-    v->integer = sm;
-    return v;
+static const char *taken_by(const Resolver *r, const Ast *ast, Str name) {
+    bool step = vocabulary_find(r->options->vocabulary, SCHEMA_STEP, name) ||
+                vocabulary_find(r->options->vocabulary, SCHEMA_SETTING, name);
+    return ast->kind == AST_TRANSFORM && step ? "step" : builtin_kind(r, name);
 }
 
-static const Value *metric_value(Resolver *r, const Ast *e, bool is_int)
-{
-    Expr *x = arena_new(r->s->arena, Expr);
-    x->kind = EXPR_METRIC;
-    x->type = is_int ? VALUE_INT : VALUE_FLOAT;
-    x->span = e->span;
-    x->name = e->name;
-    Value *v = value_new(r, VALUE_EXPR, e->span);
-    v->expr = x;
-    return v;
+/* ---- scopes */
+
+Scope *scope_new(Resolver *r, Scope *outer, Module *module) {
+    Scope *scope = arena_new(r->s->arena, Scope);
+    scope->outer = outer;
+    scope->module = module;
+    scope->names = map_on(r->s->arena);
+    return scope;
 }
 
-/* The bare words of `expect`. NULL if this is none of them. */
-static const Value *metric_name(Resolver *r, const Ast *e)
-{
-    static const char *const outputs[] = {"cosine", "sqnr", "mse", "kl", "max_error", NULL};
-    if (r->mode == MODE_RULE && str_is(e->name, "matches")) {
-        return metric_value(r, e, true);
-    }
-    if (r->mode != MODE_RECIPE) {
-        return NULL;
-    }
-    if (str_is(e->name, "bits") || str_is(e->name, "size")) {
-        return metric_value(r, e, str_is(e->name, "size"));
-    }
-    for (int i = 0; outputs[i]; i++) {
-        if (str_is(e->name, outputs[i])) {
-            Diag *d = diag_error(r->s, "E0001", e->span, "metrics of the model's outputs are not in this build");
-            diag_label(d, "needs an engine that runs the model");
-            diag_help(d, "inside a rule, `expect .%s ...` judges the weights of each layer", outputs[i]);
-            return poison(r, e->span);
+Decl *scope_find(const Scope *scope, Str name) {
+    for (; scope; scope = scope->outer) {
+        Decl *decl = map_get(&scope->names, name);
+        if (decl) {
+            return decl;
         }
     }
     return NULL;
 }
 
-static const Value *unknown_name(Resolver *r, const Ast *e)
-{
-    static const char *const known[] = {"all", "linear", "conv", "embedding", "attention", "norm", "head",
-                                        "residual", "fp8", "nvfp4", "mxfp4", "mxfp8", "none", "target",
-                                        "first", "last", "block", "inputs", "users", "upstream",
-                                        "downstream", "between", "siblings"};
-    Vec(Str) all = {0};
-    Arena *a = r->s->arena;
-    for (size_t i = 0; i < r->module->names.len; i++) {
-        vec_push(a, &all, r->module->names.entries[i].key);
+/* NULL: reported */
+static Decl *declare(Resolver *r, Scope *scope, const Ast *ast, Str name, Span span) {
+    const char *kind = taken_by(r, ast, name);
+    if (kind) {
+        Diag *d = diag_error(r->s, "E0205", span, "`%.*s` is built in", STR_ARG(name));
+        diag_label(d, "it is a %s already: choose another name", kind);
+        return NULL;
     }
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        vec_push(a, &all, str_from(known[i]));
-    }
-    for (const ElementInfo *x = r->options->elements; x->name; x++) {
-        vec_push(a, &all, str_from(x->name));
-    }
-    for (const char *const *op = r->options->ops; op && *op; op++) {
-        vec_push(a, &all, str_from(*op));
-    }
-    Diag *d = diag_error(r->s, "E0201", e->span, "nothing is called `%.*s`", STR_ARG(e->name));
-    Str near = nearest_of(e->name, all.at, all.len);
-    if (near.len) {
-        diag_label(d, "did you mean `%.*s`?", STR_ARG(near));
-        diag_fix(d, false, e->span, "%.*s", STR_ARG(near));
-    } else {
-        diag_help(d, "a layer's name is written as a pattern in quotes: \"**.%.*s\"", STR_ARG(e->name));
-    }
-    return poison(r, e->span);
-}
-
-const Value *evaluate_name(Resolver *r, const Ast *e)
-{
-    for (Frame *f = r->frame; f; f = f->outer) {
-        const Value *v = map_get(&f->values, e->name);
-        if (v) {
-            return v;
-        }
-    }
-    Decl *decl = map_get(&r->module->names, e->name);
-    if (decl) {
-        return decl_value(r, decl, e->span);
-    }
-    const Value *v = metric_name(r, e);
-    if (v) {
-        return v;
-    }
-    if (str_is(e->name, "target")) {
-        if (r->recipe->target == 0) {
-            Diag *d = diag_error(r->s, "E0210", e->span, "no target is known");
-            diag_label(d, "needs one");
-            diag_help(d, "write `target sm_90` in the recipe, or morc --target sm_90");
-            return poison(r, e->span);
-        }
-        return sm_value(r, r->recipe->target, e->span);
-    }
-    int sm = sm_of(e->name);
-    if (sm) {
-        return sm_value(r, sm, e->span);
-    }
-    v = selector_name(r, e->name, e->span);
-    if (v) {
-        return v;
-    }
-    const FormatValue *f = format_named(r, e->name, e->span);
-    if (f) {
-        Value *fv = value_new(r, VALUE_FORMAT, e->span);
-        fv->format = f;
-        return fv;
-    }
-    if (map_get(&r->module->imports, e->name)) {
-        diag_error(r->s, "E0203", e->span, "`%.*s` is an import; its names are written %.*s.name", STR_ARG(e->name), STR_ARG(e->name));
-        return poison(r, e->span);
-    }
-    return unknown_name(r, e);
-}
-
-const Value *evaluate_member(Resolver *r, const Ast *e)
-{
-    const Ast *left = unparen(e->a);
-    Import *import = left->kind == AST_NAME ? map_get(&r->module->imports, left->name) : NULL;
-    if (!import) {
-        Diag *d = diag_error(r->s, "E0201", left->span, "only imports have members");
-        diag_help(d, "use \"./%s.mor\" as %s", left->kind == AST_NAME ? str_c(r->s->arena, left->name) : "file", left->kind == AST_NAME ? str_c(r->s->arena, left->name) : "name");
-        return poison(r, e->span);
-    }
-    if (!import->module) {
-        return poison(r, e->span);
-    }
-    Decl *decl = map_get(&import->module->names, e->name);
-    if (decl) {
-        return decl_value(r, decl, e->span);
-    }
-    Vec(Str) all = {0};
-    for (size_t i = 0; i < import->module->names.len; i++) {
-        vec_push(r->s->arena, &all, import->module->names.entries[i].key);
-    }
-    Diag *d = diag_error(r->s, "E0201", e->name_span, "`%.*s` has no `%.*s`", STR_ARG(left->name), STR_ARG(e->name));
-    Str near = nearest_of(e->name, all.at, all.len);
-    if (near.len) {
-        diag_label(d, "did you mean `%.*s`?", STR_ARG(near));
-    }
-    return poison(r, e->span);
-}
-
-/* ---- declarations */
-
-static const struct {
-    const char *name;
-    ParamType type;
-} param_types[] = {
-    {"int", PARAM_INT}, {"float", PARAM_FLOAT}, {"bool", PARAM_BOOL}, {"string", PARAM_STRING},
-    {"ratio", PARAM_RATIO}, {"range", PARAM_RANGE}, {"list", PARAM_LIST}, {"selector", PARAM_SELECTOR},
-    {"format", PARAM_FORMAT}, {"data", PARAM_DATA}, {"fn", PARAM_FN},
-};
-enum { PARAM_TYPES = sizeof param_types / sizeof *param_types };
-
-bool type_named(Resolver *r, const Ast *declaration, ParamType *out)
-{
-    Str names[PARAM_TYPES];
-    for (int i = 0; i < PARAM_TYPES; i++) {
-        names[i] = str_from(param_types[i].name);
-        if (str_eq(names[i], declaration->type)) {
-            *out = param_types[i].type;
-            return true;
-        }
-    }
-    Diag *d = diag_error(r->s, "E0201", declaration->type_span, "there is no type `%.*s`", STR_ARG(declaration->type));
-    Str near = nearest_of(declaration->type, names, PARAM_TYPES);
-    diag_label(d, near.len ? "did you mean `%.*s`?" : "int float bool string ratio range list selector format data%.*s", STR_ARG(near));
-    return false;
-}
-
-/* Is v inside the range or list that the parameter declares? */
-static bool in_bounds(Resolver *r, const Ast *ast, const Value *v)
-{
-    const Value *bounds = ast->a ? evaluate(r, ast->a) : NULL;
-    double x, y;
-    if (!bounds || bounds->type == VALUE_POISON) {
-        return bounds == NULL;
-    }
-    bool ok = false;
-    if (bounds->type == VALUE_RANGE) {
-        ok = as_number(v, &x) && x >= bounds->number && x <= bounds->number2;
-    } else if (bounds->type == VALUE_LIST) {
-        for (size_t i = 0; i < bounds->items.len; i++) {
-            const Value *item = bounds->items.at[i];
-            ok = ok || (as_number(v, &x) && as_number(item, &y) && x == y) ||
-                 (v->type == VALUE_STRING && item->type == VALUE_STRING && str_eq(v->text, item->text));
-        }
-    } else {
-        wrong_type(r, ast->a->span, "a range or a list", bounds);
-        return false;
-    }
-    if (!ok) {
-        bool given = v->span.source != ast->span.source;
-        Diag *d = diag_error(r->s, given ? "E0207" : "E0206", v->span, "`%.*s` is out of range", STR_ARG(ast->name));
-        Buf b = buf_on(r->s->arena);
-        value_print(bounds, &b);
-        diag_label(d, "must be in %s", b.data);
-        if (given) {
-            diag_span(d, ast->a->span, "declared here");
-        }
-    }
-    return ok;
-}
-
-bool param_set(Resolver *r, Decl *decl, const Value *v)
-{
-    ParamType type;
-    TRY(type_named(r, decl->ast, &type));
-    const char *what = str_c(r->s->arena, str_format(r->s->arena, "parameter `%.*s`", STR_ARG(decl->ast->name)));
-    v = coerce(r, v, type, what);
-    decl->state = DECL_DONE;
-    decl->value = v;
-    if (v->type != VALUE_POISON && !in_bounds(r, decl->ast, v)) {
-        decl->value = poison(r, v->span);
-    }
-    return decl->value->type != VALUE_POISON;
-}
-
-static const Value *decl_evaluate(Resolver *r, Decl *decl)
-{
-    const Ast *a = decl->ast;
-    switch (a->kind) {
-    case AST_PARAM:
-        if (!a->b) {
-            Diag *d = diag_error(r->s, "E0207", a->name_span, "parameter `%.*s` has no value", STR_ARG(a->name));
-            diag_label(d, "required");
-            diag_help(d, "morc ... -p %.*s=VALUE", STR_ARG(a->name));
-            return poison(r, a->span);
-        }
-        param_set(r, decl, evaluate(r, a->b));
-        return decl->value;
-    case AST_LET:
-        return evaluate(r, a->a);
-    case AST_SELECT:
-        return coerce(r, evaluate(r, a->a), PARAM_SELECTOR, "`select`");
-    case AST_FORMAT:
-        return coerce(r, evaluate(r, a->a), PARAM_FORMAT, "`format`");
-    case AST_DATA:
-        return evaluate_data(r, a->name, a->a);
-    case AST_FN:
-        diag_error(r->s, "E0001", a->name_span, "functions of your own are not in this build");
-        return poison(r, a->span);
-    default: {
-        Diag *d = diag_error(r->s, "E0203", a->name_span, "`%.*s` is a stack of steps, not a value", STR_ARG(a->name));
-        diag_help(d, "use it as a step: on linear { %.*s(...) }", STR_ARG(a->name));
-        return poison(r, a->span);
-    }
-    }
-}
-
-const Value *decl_value(Resolver *r, Decl *decl, Span used)
-{
-    if (decl->state == DECL_BUSY) {
-        Diag *d = diag_error(r->s, "E0208", decl->ast->name_span, "`%.*s` is defined by itself", STR_ARG(decl->ast->name));
-        diag_span(d, used, "needed again here");
-        decl->value = poison(r, used);
-        decl->state = DECL_DONE;
-    }
-    if (decl->state == DECL_NEW) {
-        Module *module = r->module;
-        Frame *frame = r->frame;
-        Mode mode = r->mode;
-        r->module = decl->module;
-        r->frame = NULL;
-        r->mode = MODE_CONST;
-        decl->state = DECL_BUSY;
-        const Value *v = decl_evaluate(r, decl);
-        if (decl->state != DECL_DONE || !decl->value) {
-            decl->value = v;
-        }
-        decl->state = DECL_DONE;
-        r->module = module;
-        r->frame = frame;
-        r->mode = mode;
-    }
-    return decl->value;
-}
-
-/* ---- files */
-
-static void declare(Resolver *r, Module *m, const Ast *a)
-{
-    const char *what = NULL;
-    if (is_builtin_name(r, a->name, &what)) {
-        Diag *d = diag_error(r->s, "E0205", a->name_span, "`%.*s` is %s", STR_ARG(a->name), what);
-        diag_label(d, "pick another name");
-        return;
-    }
-    Decl *old = map_get(&m->names, a->name);
-    if (old) {
-        Diag *d = diag_error(r->s, "E0205", a->name_span, "`%.*s` is already declared", STR_ARG(a->name));
+    const Decl *first = map_get(&scope->names, name);
+    if (first) {
+        Diag *d = diag_error(r->s, "E0205", span, "`%.*s` is defined twice", STR_ARG(name));
         diag_label(d, "again here");
-        diag_span(d, old->ast->name_span, "first here");
-        return;
+        diag_span(d, first->span, "first here");
+        return NULL;
     }
     Decl *decl = arena_new(r->s->arena, Decl);
-    decl->ast = a;
-    decl->module = m;
-    map_put(&m->names, a->name, decl);
+    *decl = (Decl){.ast = ast, .name = name, .span = span, .scope = scope};
+    map_put(&scope->names, name, decl);
+    return decl;
 }
 
-/* The name an import goes by: `as name`, else the file's stem. */
-static Str alias_of(Resolver *r, const Ast *use)
-{
+Decl *declare_value(Resolver *r, Scope *scope, const Ast *ast, const Value *value) {
+    Decl *decl = declare(r, scope, ast, ast->name, ast->name_span);
+    if (decl) {
+        decl->state = DECL_DONE;
+        decl->value = value;
+    }
+    return decl;
+}
+
+/* "./lib/common.mor" and "std/llm" are called by their last part, without .mor */
+static Str import_name(Resolver *r, const Ast *use) {
     if (use->name.len) {
         return use->name;
     }
-    Str text = use->a->text;
-    size_t begin = text.len;
-    while (begin > 0 && text.data[begin - 1] != '/') {
-        begin--;
+    Str address = use->a->text;
+    size_t from = address.len;
+    while (from > 0 && address.data[from - 1] != '/') {
+        from--;
     }
-    Str name = str_slice(text, begin, text.len);
-    if (str_ends(name, STR(".mor"))) {
-        name = str_slice(name, 0, name.len - 4);
-    }
-    return intern(&r->s->names, name);
+    Str last = str_slice(address, from, address.len);
+    last = str_ends(last, STR(".mor")) ? str_slice(last, 0, last.len - 4) : last;
+    return intern(&r->s->names, last);
 }
 
-Module *module_load(Resolver *r, const Source *source, const Ast *ast, Str folder, bool std, int depth)
-{
-    Module *m = arena_new(r->s->arena, Module);
-    m->source = source;
-    m->ast = ast;
-    m->folder = folder;
-    m->std = std;
-    m->depth = depth;
-    m->names = map_on(r->s->arena);
-    m->imports = map_on(r->s->arena);
-    vec_push(r->s->arena, &r->recipe->sources, source);
-    Module *outer = r->module;
-    r->module = m;
-    for (size_t i = 0; i < ast->kids.len; i++) {
-        const Ast *a = ast->kids.at[i];
-        switch (a->kind) {
-        case AST_PARAM: case AST_LET: case AST_SELECT: case AST_FORMAT: case AST_DATA: case AST_FN:
-        case AST_TRANSFORM:
-            declare(r, m, a);
-            break;
-        case AST_USE: {
-            Import *import = arena_new(r->s->arena, Import);
-            import->ast = a;
-            import->module = module_import(r, a->a);
-            Str alias = alias_of(r, a);
-            if (map_get(&m->imports, alias)) {
-                diag_error(r->s, "E0205", a->span, "`%.*s` is already imported; add `as another_name`", STR_ARG(alias));
-            }
-            map_put(&m->imports, alias, import);
-            break;
+static bool is_name(Str s) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        bool letter = c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(i > 0 && c >= '0' && c <= '9')) {
+            return false;
         }
+    }
+    return s.len > 0;
+}
+
+static void declare_use(Resolver *r, Scope *scope, const Ast *use) {
+    Module *module = import_file(r, scope, use->a);
+    Str name = import_name(r, use);
+    if (!is_name(name)) {
+        if (module) {
+            Diag *d = diag_error(r->s, "E0204", use->a->span, "this import needs a name");
+            diag_label(d, "write `as NAME` after it");
+        }
+        return;
+    }
+    Decl *decl = declare(r, scope, use, name, use->name.len ? use->name_span : use->a->span);
+    if (decl) {
+        decl->module = module;
+    }
+}
+
+void declare_items(Resolver *r, Scope *scope, const AstList *items) {
+    for (size_t i = 0; i < items->len; i++) {
+        const Ast *item = items->at[i];
+        switch (item->kind) {
+        case AST_USE:
+            declare_use(r, scope, item);
+            break;
+        case AST_PARAM:
+        case AST_LET:
+        case AST_SELECT:
+        case AST_FORMAT:
+        case AST_DATA:
+        case AST_FN:
+        case AST_TRANSFORM:
+        case AST_STAGE:
+            declare(r, scope, item, item->name, item->name_span);
+            break;
         default:
             break;
         }
     }
-    r->module = outer;
-    return m;
 }
 
-static bool check_address(Resolver *r, const Ast *string, bool *std)
-{
-    Str text = string->text;
-    *std = str_starts(text, STR("std/"));
-    if (*std) {
-        return true;
+/* ---- values of declarations */
+
+static const Value *report_cycle(Resolver *r, Decl *decl) {
+    if (decl->reported) {
+        return POISON;
     }
-    if (!str_starts(text, STR("./"))) {
-        bool remote = str_find(text, '@') >= 0 || str_starts(text, STR("git")) || str_starts(text, STR("file:"));
-        Diag *d = diag_error(r->s, remote ? "E0001" : "E0801", string->span, remote ? "imports from repositories are not in this build" : "this is not an address");
-        diag_label(d, "addresses are \"std/NAME\" and \"./FILE.mor\"");
-        return false;
+    Diag *d =
+        diag_error(r->s, "E0208", decl->span, "`%.*s` is defined by itself", STR_ARG(decl->name));
+    const Decl *inner = r->evaluating;
+    diag_label(d, inner == decl ? "it names itself" : "the circle begins here");
+    for (Decl *on = r->evaluating; on && on != decl; on = on->waiting) {
+        on->reported = true;
+        diag_span(d, on->span, "and goes through `%.*s`", STR_ARG(on->name));
     }
-    for (size_t i = 0; i + 1 < text.len; i++) {
-        if (text.data[i] == '.' && text.data[i + 1] == '.' && (i == 0 || text.data[i - 1] == '/')) {
-            Diag *d = diag_error(r->s, "E0803", string->span, "an import may not leave the recipe's folder");
-            diag_label(d, "`..` climbs out of it");
-            return false;
-        }
-    }
-    if (memchr(text.data, 0, text.len)) {
-        diag_error(r->s, "E0801", string->span, "an address may not hold a NUL");
-        return false;
-    }
-    if (r->module->std) {
-        diag_error(r->s, "E0803", string->span, "the standard library imports itself only");
-        return false;
-    }
-    return true;
+    decl->reported = true;
+    return POISON;
 }
 
-Module *module_import(Resolver *r, const Ast *string)
-{
-    bool std;
-    Session *s = r->s;
-    if (!check_address(r, string, &std)) {
-        return NULL;
-    }
-    int depth = r->module->depth + 1;
-    if (depth > LIMIT_IMPORT_DEPTH || ++r->files > LIMIT_IMPORT_FILES) {
-        Diag *d = diag_error(s, "E0804", string->span, "imports go in a circle, or too deep");
-        diag_label(d, "at most %d files in a chain, %d in all", LIMIT_IMPORT_DEPTH, LIMIT_IMPORT_FILES);
-        return NULL;
-    }
-    Str name = str_slice(string->text, std ? 4 : 2, string->text.len), text;
-    Str path = string->text;
-    if (std) {
-        if (!r->options->std_file || !r->options->std_file(r->options->user, name, &text)) {
-            Diag *d = diag_error(s, "E0802", string->span, "the standard library has no `%.*s`", STR_ARG(name));
-            diag_label(d, "not found in this build");
-            return NULL;
-        }
-    } else {
-        path = str_format(s->arena, "%.*s%.*s", STR_ARG(r->module->folder), STR_ARG(name));
-        struct stat info;
-        if (s->sys->stat(str_c(s->arena, path), &info) != 0) {
-            Diag *d = diag_error(s, "E0802", string->span, "there is no file %.*s", STR_ARG(path));
-            diag_label(d, "paths are relative to the importing file");
-            return NULL;
-        }
-        if (!file_read_text(s, path, LIMIT_RECIPE_BYTES, &text)) {
-            return NULL;
+static const Value *wrong_kind(Resolver *r, const Ast *ast, const Value *v) {
+    if (v->type != VALUE_POISON) {
+        const char *word = ast->kind == AST_SELECT ? "select" : "format";
+        Diag *d = diag_error(r->s, "E0203", ast->a->span, "`%s` names a %s", word,
+                             ast->kind == AST_SELECT ? "selector" : "format");
+        diag_label(d, "this is %s", value_type_words(value_static_type(v)));
+        if (v->type != VALUE_DATA) {
+            diag_help(d, "any value can be named by `let`");
         }
     }
-    const Source *source = source_make(s->arena, path, text, true);
-    Ast *ast = NULL;
-    if (!parse_file(s, source, &ast)) {
+    return POISON;
+}
+
+static const Value *selector_decl(Resolver *r, const Decl *decl) {
+    const Value *v = eval_constant(r, decl->scope, decl->ast->a);
+    if (!is_selector_like(v)) {
+        return wrong_kind(r, decl->ast, v);
+    }
+    const Selector *selector = as_selector(r, v);
+    if (!selector) {
+        return POISON;
+    }
+    Value *set = value_new(r, VALUE_SELECTOR, decl->ast->a->span);
+    set->selector = selector;
+    return set;
+}
+
+static const Value *data_decl(Resolver *r, const Decl *decl) {
+    const Ast *e = unwrap(decl->ast->a);
+    const Ast *callee = e->kind == AST_CALL ? e->a : e;
+    Str word = callee->kind == AST_NAME ? callee->name : STR("");
+    const Vocabulary *vocabulary = r->options->vocabulary;
+    const Schema *loader = vocabulary_find(vocabulary, SCHEMA_DATA, word);
+    if (!loader) {
+        Diag *d = diag_error(r->s, word.len ? "E0201" : "E0203", callee->span,
+                             word.len ? "there is no data loader `%.*s`"
+                                      : "`data` names a data loader%.*s",
+                             STR_ARG(word));
+        Str nearest = vocabulary_nearest(vocabulary, SCHEMA_DATA, word);
+        if (nearest.len) {
+            diag_label(d, "did you mean `%.*s`?", STR_ARG(nearest));
+            diag_fix(d, false, callee->span, "%.*s", STR_ARG(nearest));
+        }
+        diag_help(d, "as in  data calib = npz(\"calib.npz\")");
+        return POISON;
+    }
+    static const AstList nothing;
+    Data *data = arena_new(r->s->arena, Data);
+    *data = (Data){.name = decl->name, .span = decl->ast->span, .loader = loader};
+    Context c = {decl->scope, AT_CONSTANT};
+    if (!bind_args(r, c, loader, e->kind == AST_CALL ? &e->kids : &nothing, callee->span,
+                   &data->args)) {
+        return POISON;
+    }
+    vec_push(r->s->arena, &r->recipe->data, data);
+    Value *v = value_new(r, VALUE_DATA, decl->ast->span);
+    v->data = data;
+    return v;
+}
+
+/* Value that -p gives to a parameter of the recipe itself; NULL if none. The last one counts. */
+static const Value *given_value(Resolver *r, const Decl *decl, Span *at) {
+    const ParamGiven *given = NULL;
+    for (size_t i = 0; i < r->options->param_count; i++) {
+        if (str_eq(r->options->params[i].name, decl->name)) {
+            given = &r->options->params[i];
+        }
+    }
+    if (!given || decl->scope != r->root) {
         return NULL;
     }
-    size_t end = path.len;
-    while (end > 0 && path.data[end - 1] != '/') {
-        end--;
+    Ast *e = NULL;
+    if (!parse_expr(r->s, given->source, &e)) {
+        return POISON;
     }
-    return module_load(r, source, ast, str_slice(path, 0, end), std, depth);
+    *at = e->span;
+    return eval_constant(r, decl->scope, e);
+}
+
+static const Value *param_decl(Resolver *r, const Decl *decl) {
+    Span at = decl->span;
+    const Value *given = given_value(r, decl, &at);
+    const Value *v = param_value(r, decl->scope, decl->ast, given, at, "E0207");
+    if (!v) {
+        Diag *d = diag_error(r->s, "E0207", decl->span, "parameter `%.*s` has no value",
+                             STR_ARG(decl->name));
+        diag_label(d, "it has no default");
+        if (decl->scope == r->root) {
+            diag_help(d, "give it one:  -p %.*s=VALUE", STR_ARG(decl->name));
+        } else {
+            diag_help(d, "give it one where the file is included:  include ...(%.*s = VALUE)",
+                      STR_ARG(decl->name));
+        }
+        return POISON;
+    }
+    return v;
+}
+
+static const Value *compute(Resolver *r, Decl *decl) {
+    switch (decl->ast->kind) {
+    case AST_PARAM:
+        return param_decl(r, decl);
+    case AST_LET:
+        return eval_constant(r, decl->scope, decl->ast->a);
+    case AST_SELECT:
+        return selector_decl(r, decl);
+    case AST_FORMAT: {
+        const Value *v = eval_constant(r, decl->scope, decl->ast->a);
+        return v->type == VALUE_FORMAT ? v : wrong_kind(r, decl->ast, v);
+    }
+    case AST_DATA:
+        return data_decl(r, decl);
+    case AST_FN:
+        for_later(r, decl->span, "a function of your own");
+        return POISON;
+    default:
+        return NULL; /* USE TRANSFORM STAGE: no values */
+    }
+}
+
+const Value *decl_value(Resolver *r, Decl *decl, Span use) {
+    AstKind kind = decl->ast->kind;
+    if (kind == AST_USE || kind == AST_TRANSFORM || kind == AST_STAGE) {
+        Diag *d = diag_error(r->s, "E0203", use, "`%.*s` is no value", STR_ARG(decl->name));
+        diag_label(d,
+                   kind == AST_USE         ? "it is an import: `%.*s.NAME` is something in it"
+                   : kind == AST_TRANSFORM ? "it is a transform: `%.*s(...)` stands in a rule"
+                                           : "it is a stage: `include %.*s` brings its rules",
+                   STR_ARG(decl->name));
+        return POISON;
+    }
+    if (decl->state == DECL_BUSY) {
+        return report_cycle(r, decl);
+    }
+    if (decl->state == DECL_NEW) {
+        decl->state = DECL_BUSY;
+        decl->waiting = r->evaluating;
+        r->evaluating = decl;
+        bool trial = r->trial; /* a value is shared: what it lacks counts, whoever asks first */
+        r->trial = false;
+        decl->value = resolver_enter(r, use) ? compute(r, decl) : POISON;
+        resolver_leave(r);
+        r->trial = trial;
+        r->evaluating = decl->waiting;
+        decl->state = DECL_DONE;
+    }
+    return decl->value;
+}
+
+void evaluate_all(Resolver *r, Scope *scope) {
+    for (size_t i = 0; i < scope->names.len; i++) {
+        Decl *decl = scope->names.entries[i].value;
+        if (decl->ast->kind == AST_TRANSFORM) {
+            check_transform(r, decl);
+        } else if (decl->ast->kind != AST_USE && decl->ast->kind != AST_STAGE) {
+            decl_value(r, decl, decl->span);
+        }
+    }
+}
+
+/* ---- parameters */
+
+static const struct {
+    const char *word;
+    ParamType type;
+} param_types[] = {
+    {"int", PARAM_INT},       {"float", PARAM_FLOAT},
+    {"bool", PARAM_BOOL},     {"string", PARAM_STRING},
+    {"ratio", PARAM_RATIO},   {"range", PARAM_RANGE},
+    {"list", PARAM_LIST},     {"selector", PARAM_SELECTOR},
+    {"format", PARAM_FORMAT}, {"data", PARAM_DATA},
+    {"fn", PARAM_FN},
+};
+enum { PARAM_TYPES = sizeof param_types / sizeof *param_types };
+
+bool param_type(Resolver *r, const Ast *ast, Param *out) {
+    Str words[PARAM_TYPES];
+    for (int i = 0; i < PARAM_TYPES; i++) {
+        if (str_is(ast->type, param_types[i].word)) {
+            out->type = param_types[i].type;
+            return true;
+        }
+        words[i] = str_from(param_types[i].word);
+    }
+    Diag *d =
+        diag_error(r->s, "E0201", ast->type_span, "there is no type `%.*s`", STR_ARG(ast->type));
+    Str nearest = nearest_of(ast->type, words, PARAM_TYPES);
+    if (nearest.len) {
+        diag_label(d, "did you mean `%.*s`?", STR_ARG(nearest));
+        diag_fix(d, false, ast->type_span, "%.*s", STR_ARG(nearest));
+    }
+    diag_line(d, "types: int float bool string ratio range list selector format data fn");
+    return false;
+}
+
+static bool in_bounds(const Value *v, const Value *bounds) {
+    if (bounds->type == VALUE_RANGE) {
+        return !value_is_number(v) || (v->number >= bounds->number && v->number <= bounds->number2);
+    }
+    for (size_t i = 0; i < bounds->items.len; i++) {
+        const Value *item = bounds->items.at[i];
+        bool numbers = value_is_number(item) && value_is_number(v);
+        if (numbers ? item->number == v->number
+                    : item->type == v->type && str_eq(item->text, v->text) &&
+                          item->integer == v->integer && item->integer2 == v->integer2) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `in` of a parameter: a range of numbers or a list; NULL without one or after an error */
+static const Value *param_bounds(Resolver *r, Scope *scope, const Ast *ast, const Param *p) {
+    if (!ast->a) {
+        return NULL;
+    }
+    const Value *bounds = eval_constant(r, scope, ast->a);
+    bool number = p->type == PARAM_INT || p->type == PARAM_FLOAT;
+    bool plain = number || p->type == PARAM_STRING || p->type == PARAM_RATIO;
+    if ((bounds->type == VALUE_RANGE && number) || (bounds->type == VALUE_LIST && plain)) {
+        return bounds;
+    }
+    if (bounds->type != VALUE_POISON) {
+        Diag *d = diag_error(r->s, "E0203", ast->a->span, "`in` does not fit this parameter");
+        diag_label(d, plain ? "a range of numbers, or a list of values"
+                            : "only numbers, strings and ratios are limited");
+    }
+    return NULL;
+}
+
+static const Value *check_bounds(Resolver *r, const Ast *ast, const Value *v, const Value *bounds,
+                                 Span at, const char *code) {
+    if (!bounds || v->type == VALUE_POISON || in_bounds(v, bounds)) {
+        return v;
+    }
+    Diag *d = diag_error(r->s, code, at, "`%.*s` is out of range", STR_ARG(ast->name));
+    diag_label(d, "allowed: %.*s", STR_ARG(span_text(ast->a->span)));
+    return POISON;
+}
+
+const Value *param_value(Resolver *r, Scope *scope, const Ast *ast, const Value *given, Span at,
+                         const char *code) {
+    Param p = {.name = str_c(r->s->arena, ast->name)};
+    if (!param_type(r, ast, &p)) {
+        return POISON;
+    }
+    const char *what = str_format(r->s->arena, "`%s`", p.name).data;
+    const Value *bounds = param_bounds(r, scope, ast, &p), *v = NULL;
+    if (ast->b) {
+        v = convert(r, eval_constant(r, scope, ast->b), &p, ast->b->span, what, NULL);
+        v = check_bounds(r, ast, v, bounds, ast->b->span, "E0206");
+    }
+    if (given) {
+        v = convert(r, given, &p, at, what, code);
+        v = check_bounds(r, ast, v, bounds, at, code ? code : "E0206");
+    }
+    return v;
+}
+
+/* ---- names that nobody knows */
+
+typedef Vec(Str) StrList;
+
+static void add_words(Resolver *r, StrList *list, const char *const *words) {
+    for (; words && *words; words++) {
+        vec_push(r->s->arena, list, str_from(*words));
+    }
+}
+
+static void add_schemas(Resolver *r, StrList *list, const Schema *schemas) {
+    for (; schemas->name; schemas++) {
+        vec_push(r->s->arena, list, str_from(schemas->name));
+    }
+}
+
+static void add_scope(Resolver *r, StrList *list, const Scope *scope) {
+    for (; scope; scope = scope->outer) {
+        for (size_t i = 0; i < scope->names.len; i++) {
+            vec_push(r->s->arena, list, scope->names.entries[i].key);
+        }
+    }
+}
+
+static const char *elsewhere(const Resolver *r, Str name) {
+    static const struct {
+        SchemaKind kind;
+        const char *text;
+    } rows[] = {
+        {SCHEMA_STEP, "it is a step: it stands in a rule"},
+        {SCHEMA_SETTING, "it is a setting: it stands on a line of its own"},
+        {SCHEMA_EMIT, "it is a form of output: `emit` takes it"},
+        {SCHEMA_DATA, "it loads data: `data NAME = ` takes it"},
+        {SCHEMA_METHOD, "it is a method: it stands as an argument of a step"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (vocabulary_find(r->options->vocabulary, rows[i].kind, name)) {
+            return rows[i].text;
+        }
+    }
+    return NULL;
+}
+
+void report_unknown(Resolver *r, Scope *scope, Position position, Str name, Span at) {
+    StrList words = {0};
+    add_words(r, &words, r->options->ops);
+    if (scope) {
+        add_scope(r, &words, scope);
+        add_words(r, &words, selector_names);
+        add_words(r, &words, block_formats);
+        add_schemas(r, &words, selector_functions);
+        add_schemas(r, &words, format_functions);
+        vec_push(r->s->arena, &words, STR("target"));
+        for (const ElementInfo *e = r->options->elements; e && e->name; e++) {
+            vec_push(r->s->arena, &words, str_from(e->name));
+        }
+    }
+    if (position == AT_RULE_EXPECT || position == AT_RECIPE_EXPECT) {
+        add_words(r, &words, metric_names);
+    }
+    Diag *d =
+        diag_error(r->s, "E0201", at, scope ? "unknown name `%.*s`" : "there is no ONNX op `%.*s`",
+                   STR_ARG(name));
+    const char *other = scope ? elsewhere(r, name) : NULL;
+    Str nearest = nearest_of(name, words.at, words.len);
+    if (other) {
+        diag_label(d, "%s", other);
+    } else if (nearest.len) {
+        diag_label(d, "did you mean `%.*s`?", STR_ARG(nearest));
+        diag_fix(d, false, at, scope ? "%.*s" : "\"%.*s\"", STR_ARG(nearest));
+    }
+}
+
+Decl *import_member(Resolver *r, Scope *scope, const Ast *object, Str name, Span at) {
+    object = unwrap(object);
+    if (object->kind != AST_NAME) {
+        Diag *d = diag_error(r->s, "E0203", object->span, "only an import has members");
+        diag_label(d, "a name that `use` brought");
+        return NULL;
+    }
+    Decl *import = scope_find(scope, object->name);
+    if (!import || import->ast->kind != AST_USE) {
+        if (!import && !builtin_kind(r, object->name)) {
+            report_unknown(r, scope, AT_CONSTANT, object->name, object->span);
+            return NULL;
+        }
+        Diag *d =
+            diag_error(r->s, "E0203", object->span, "`%.*s` is no import", STR_ARG(object->name));
+        diag_label(d, "only what `use` brought has members");
+        return NULL;
+    }
+    Scope *members = import->module ? module_shared(r, import->module) : NULL;
+    if (!members) {
+        return NULL; /* the import was reported */
+    }
+    Decl *decl = map_get(&members->names, name);
+    if (decl && decl->ast->kind != AST_USE) {
+        return decl;
+    }
+    StrList words = {0};
+    add_scope(r, &words, members);
+    Diag *d =
+        diag_error(r->s, "E0201", at, "`%.*s` has no `%.*s`", STR_ARG(object->name), STR_ARG(name));
+    Str nearest = nearest_of(name, words.at, words.len);
+    if (nearest.len) {
+        diag_label(d, "did you mean `%.*s`?", STR_ARG(nearest));
+        diag_fix(d, false, at, "%.*s", STR_ARG(nearest));
+    }
+    Buf all = buf_on(r->s->arena);
+    for (size_t i = 0; i < words.len && i < 20; i++) {
+        buf_printf(&all, " %.*s", STR_ARG(words.at[i]));
+    }
+    diag_line(d, "it has:%s", all.len ? all.data : " nothing");
+    return NULL;
 }

@@ -1,106 +1,184 @@
-/* What the files of the resolver share. A Module is one file with its names; names are evaluated when
- * first used, so declarations may come in any order. A Frame holds the arguments of a transform while
- * its steps are copied into a rule. A poisoned value stays quiet. */
+/* What the parts of resolve share: scopes of names, evaluation, arguments. Internal to lang/.
+ *
+ *   resolve.c           the recipe: items, stages, rules, settings
+ *   resolve_names.c     scopes, declarations, parameters, suggestions
+ *   resolve_import.c    files: use, include
+ *   resolve_expr.c      expressions: constants fold, the rest becomes Expr
+ *   resolve_selector.c  selectors and their functions
+ *   resolve_format.c    formats and their chain
+ *   resolve_args.c      arguments against a Schema
+ *   resolve_steps.c     stacks of steps, transforms, order
+ *   resolve_metric.c    what an expect may measure
+ *
+ * Errors poison: a Value of type VALUE_POISON was reported and is passed on in silence. Every
+ * evaluation is paid from one budget (LIMIT_RECIPE_WORK) and bounded in depth (LIMIT_DEPTH), so
+ * that names which double each other end in E0106 instead of in memory. */
 #ifndef LANG_RESOLVE_PARTS_H
 #define LANG_RESOLVE_PARTS_H
+#include <assert.h>
 #include "lang/recipe.h"
+#include "lang/pattern.h"
+#include "runtime/base/limits.h"
+
+typedef struct Scope Scope;
+typedef struct Decl Decl;
+
+typedef struct Module { /* one file, parsed */
+    const Source *source;
+    const Ast *ast;
+    Str path; /* "lib/common.mor" from the recipe's directory; "std/llm" */
+    bool is_std;
+    bool open;     /* being read or included: meeting it again is a cycle */
+    bool broken;   /* it did not parse */
+    Scope *shared; /* with its parameters' defaults: what `use` gives */
+} Module;
 
 typedef enum DeclState { DECL_NEW, DECL_BUSY, DECL_DONE } DeclState;
 
-typedef struct Module {
-    const Source *source;
-    const Ast *ast;
-    Map names;           /* -> Decl */
-    Map imports;         /* alias -> Import */
-    Str folder;          /* of the file, "" or "dir/"; imports may not leave the root's folder */
-    bool std;            /* from the binary: no relative imports */
-    int depth;
-} Module;
-
-typedef struct Decl {
-    const Ast *ast;
-    Module *module;
+struct Decl {
+    const Ast *ast; /* USE PARAM LET SELECT FORMAT DATA FN TRANSFORM STAGE, or FORMAL */
+    Str name;
+    Span span;    /* of the name */
+    Scope *scope; /* where its expression is evaluated */
     DeclState state;
-    const Value *value;
-    bool given;          /* a parameter set by -p or include(...) */
-} Decl;
+    const Value *value; /* of LET SELECT FORMAT DATA PARAM FORMAL */
+    Module *module;     /* USE; NULL if it could not be read */
+    RecipeParam *param; /* PARAM of the recipe itself: what -p gave */
+    Decl *waiting;      /* declaration whose value asked for this one */
+    bool reported;
+};
 
-typedef struct Import {
-    const Ast *ast;
-    Module *module;      /* NULL: could not be read, reported */
-} Import;
+struct Scope {
+    Scope *outer; /* a transform's parameters lie over its file; NULL for a file */
+    Module *module;
+    Map names; /* -> Decl */
+};
 
-typedef struct Frame {
-    const Ast *transform;
-    Map values;          /* -> Value */
-    struct Frame *outer;
-    int depth;
-} Frame;
+/* Where an expression stands, which says what else than constants it may name. */
+typedef enum Position { AT_CONSTANT, AT_LAYER, AT_RULE_EXPECT, AT_RECIPE_EXPECT } Position;
 
-typedef enum Mode {
-    MODE_CONST,   /* constants only */
-    MODE_LAYER,   /* inside S[...]: .k, .dtype, ... */
-    MODE_RULE,    /* expect inside a rule: matches, .cosine, ... */
-    MODE_RECIPE   /* expect outside: bits, size, count(S), ... */
-} Mode;
+typedef struct Context {
+    Scope *scope;
+    Position position;
+} Context;
+
+typedef struct Later { /* an E0001 to be: dropped when its step turns out wrong in another way */
+    Span span;
+    Str message;
+} Later;
 
 typedef struct Resolver {
     Session *s;
     const ResolveOptions *options;
     Recipe *recipe;
-    Module *module;
-    Frame *frame;
-    Mode mode;
-    int files;           /* read so far */
-    Span target_written; /* of `target`, for messages */
+    Scope *root;
+    Str directory; /* of the recipe */
+    Map modules;   /* path -> Module */
+    size_t files, import_depth;
+    Map defaults;     /* Param (its address as bytes) -> Value */
+    Decl *evaluating; /* innermost declaration at work */
+    size_t work, depth;
+    bool spent; /* E0106 was reported: be quiet */
+    bool trial; /* a transform is only checked: nothing is for later */
+    Vec(Later) later;
+    bool target_reported;
 } Resolver;
 
-/* ---- values (resolve_expr.c) */
+extern const Value poison_value;
+#define POISON (&poison_value)
+
+/* ---- resolve_names.c */
+Scope *scope_new(Resolver *r, Scope *outer, Module *module);
+/* Enters the declarations of a file, E0205 for what may not be. */
+void declare_items(Resolver *r, Scope *scope, const AstList *items);
+Decl *declare_value(Resolver *r, Scope *scope, const Ast *ast, const Value *value);
+Decl *scope_find(const Scope *scope, Str name); /* outward; NULL if there is none */
+const Value *decl_value(Resolver *r, Decl *decl, Span use);
+void evaluate_all(Resolver *r, Scope *scope); /* unused declarations have errors, too */
+Decl *import_member(Resolver *r, Scope *scope, const Ast *object, Str name, Span at);
+/* The value of a PARAM or FORMAL: `given`, or else its default; NULL when there is neither. Checked
+ * against its type and range; what is wrong with `given` is reported under `code` at `at`. */
+bool param_type(Resolver *r, const Ast *ast, Param *out); /* of PARAM and FORMAL; false: reported */
+const Value *param_value(Resolver *r, Scope *scope, const Ast *param, const Value *given, Span at,
+                         const char *code);
+void report_unknown(Resolver *r, Scope *scope, Position position, Str name, Span at);
+
+/* ---- resolve_import.c */
+Module *import_file(Resolver *r, Scope *from, const Ast *address); /* NULL: reported */
+Scope *module_shared(Resolver *r, Module *module);
+
+/* ---- resolve_expr.c */
+bool resolver_enter(Resolver *r, Span at); /* false: too deep or too much, reported once */
+void resolver_leave(Resolver *r);
+const Value *eval(Resolver *r, Context c, const Ast *e);
+const Value *eval_constant(Resolver *r, Scope *scope, const Ast *e);
 Value *value_new(Resolver *r, ValueType type, Span span);
-const Value *poison(Resolver *r, Span span);
-const Value *evaluate(Resolver *r, const Ast *e);
-const char *value_type_text(const Value *v);                /* "a format", "a number" */
-const Value *wrong_type(Resolver *r, Span at, const char *wanted, const Value *got);
-bool as_number(const Value *v, double *out);                /* INT or FLOAT */
-const Value *coerce(Resolver *r, const Value *v, ParamType wanted, const char *what);
-const Ast *unparen(const Ast *e);
+const Value *value_int(Resolver *r, int64_t n, Span span);
+const Value *value_float(Resolver *r, double x, Span span);
+const Value *value_expr(Resolver *r, Expr expr); /* a VALUE_EXPR of its own copy */
+ValueType value_static_type(const Value *v);     /* that of the expression for VALUE_EXPR */
+bool value_is_number(const Value *v);            /* constant */
+double value_number(const Value *v);
+const char *value_type_words(ValueType type); /* "a selector" */
+int sm_number(Str word);                      /* 90 for sm_90, 0 if the word is none */
+const Ast *unwrap(const Ast *e);              /* without its parentheses */
 
-/* ---- names (resolve_names.c) */
-const Value *evaluate_name(Resolver *r, const Ast *e);
-const Value *evaluate_member(Resolver *r, const Ast *e);
-const Value *decl_value(Resolver *r, Decl *decl, Span used);
-bool is_builtin_name(Resolver *r, Str name, const char **what);
-Module *module_load(Resolver *r, const Source *source, const Ast *ast, Str folder, bool std, int depth);
-Module *module_import(Resolver *r, const Ast *string);      /* "./x.mor" or "std/x" */
-bool param_set(Resolver *r, Decl *decl, const Value *v);    /* type and range of the declaration */
-bool type_named(Resolver *r, const Ast *declaration, ParamType *out); /* its `: type` */
+/* ---- resolve_selector.c */
+bool is_selector_like(const Value *v);                           /* selector or string */
+const Selector *as_selector(Resolver *r, const Value *v);        /* NULL: poison or no selector */
+const Value *selector_of_name(Resolver *r, Str name, Span span); /* built-ins and ops; NULL */
+const Value *selector_binary(Resolver *r, const Ast *e, const Value *a, const Value *b);
+const Value *selector_complement(Resolver *r, const Ast *e, const Value *a);
+const Value *selector_optional(Resolver *r, const Ast *e, const Value *a);
+const Value *selector_filter(Resolver *r, Context c, const Ast *e, const Value *a);
+const Schema *selector_function(Str name); /* first last block ... */
+const Value *selector_call(Resolver *r, Context c, const Ast *e, const Schema *function);
+extern const char *const selector_names[]; /* all linear ..., ends in NULL */
+extern const Schema selector_functions[];  /* ends in a NULL name */
 
-/* ---- formats (resolve_format.c) */
-const FormatValue *format_named(Resolver *r, Str name, Span span); /* NULL if there is none */
-const Value *evaluate_format(Resolver *r, const Ast *e);    /* PER, SCALE, DYNAMIC */
-const Value *evaluate_format_call(Resolver *r, const Ast *e); /* int(4), float(e = 3, m = 2), ... */
-bool is_format_call(Str name);
+/* ---- resolve_format.c */
+const Value *format_of_name(Resolver *r, Str name, Span span); /* NULL if it is none */
+const Schema *format_function(Str name);                       /* int uint float table code */
+const Value *format_call(Resolver *r, Context c, const Ast *e, const Schema *function);
+const Value *format_postfix(Resolver *r, Context c, const Ast *e); /* PER SCALE DYNAMIC */
+extern const char *const block_formats[];                          /* fp8 nvfp4 ..., ends in NULL */
+extern const Schema format_functions[];                            /* ends in a NULL name */
 
-/* ---- selectors (resolve_select.c) */
-bool is_builtin_selector(Str name);
-bool is_selector_call(Str name);
-const Value *selector_name(Resolver *r, Str name, Span span); /* built in or an op; NULL if neither */
-const Value *selector_of_text(Resolver *r, const Value *text, bool regex);
-const Value *evaluate_selector_call(Resolver *r, const Ast *e);
-const Value *evaluate_set(Resolver *r, const Ast *e, const Value *a, const Value *b);
-const Value *evaluate_filter(Resolver *r, const Ast *e, const Value *set);
-const Value *selector_wrap(Resolver *r, SelectorKind kind, Span span, const Value *a);
-const Selector *want_selector(Resolver *r, const Ast *e);   /* NULL after an error */
+/* ---- resolve_args.c */
+/* One BoundArg for each parameter of the schema, in its order. False: reported. */
+bool bind_args(Resolver *r, Context c, const Schema *schema, const AstList *args, Span name,
+               ArgList *out);
+/* v as the parameter wants it, or POISON; `what`: "`alpha` of `smooth`". */
+const Value *convert(Resolver *r, const Value *v, const Param *p, Span at, const char *what,
+                     const char *code);
+const Value *eval_for(Resolver *r, Context c, const Ast *e, const Param *p, const char *what);
+const BoundArg *arg_named(const ArgList *args, const char *name); /* asserts that there is one */
+const BoundArg *arg_given(const ArgList *args, const char *name); /* NULL when not given */
+void report_unknown_argument(Resolver *r, const Schema *schema, Str name, Span at);
 
-/* ---- steps (resolve_step.c) */
-typedef Vec(BoundArg) BoundArgs;
-/* Binds arguments to the parameters of a schema; false if something was wrong (all reported). */
-bool bind_args(Resolver *r, const Schema *schema, const AstList *args, Span call, BoundArg **out, size_t *count);
-void resolve_steps(Resolver *r, const Ast *block, StepList *out, int stage, int rule);
-void check_stack(Resolver *r, const Rule *rule);
-bool resolve_setting(Resolver *r, const Ast *step, StepList *out);
-const Step *resolve_emit(Resolver *r, const Ast *emit);
-const Value *evaluate_data(Resolver *r, Str name, const Ast *call);
-void resolve_expect(Resolver *r, const Ast *e, int stage, int rule);
+/* ---- resolve_steps.c */
+typedef struct Stack { /* where the lines of a rule go */
+    StepList *steps;
+    int rule, stage; /* for its expects */
+    int expects;
+} Stack;
+void resolve_block(Resolver *r, Scope *scope, const Ast *block, Stack *out);
+Step *resolve_step(Resolver *r, Context c, const Schema *schema, const Ast *step);
+void check_transform(Resolver *r, Decl *transform);   /* as far as that goes without arguments */
+void check_stack(Resolver *r, const StepList *steps); /* E0403 */
+void check_stage(Resolver *r, const Stage *stage);    /* E0404, E0701 */
+
+/* ---- resolve_metric.c */
+const Value *metric_name(Resolver *r, Context c, Str name, Span span); /* NULL if it is none */
+const Value *metric_call(Resolver *r, Context c, const Ast *e);        /* NULL if it is none */
+const Value *attribute(Resolver *r, Context c, const Ast *e);
+extern const char *const metric_names[]; /* ends in NULL */
+
+/* ---- resolve.c */
+void resolve_expect(Resolver *r, Context c, const Ast *expect, int rule, int stage);
+
+/* ---- E0001 */
+void for_later(Resolver *r, Span at, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void not_for_later(Resolver *r, Span within); /* drops those that lie in it */
 
 #endif

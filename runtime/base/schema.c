@@ -73,13 +73,14 @@ static Str param_type(Arena *arena, const Param *p) {
         [PARAM_LIST] = "list",         [PARAM_SELECTOR] = "selector",
         [PARAM_FORMAT] = "format",     [PARAM_DATA] = "data",     [PARAM_FN] = "function",
         [PARAM_CHOICE] = "choice",     [PARAM_PATTERN] = "N:M or fraction",
+        [PARAM_POSITION] = "int or range",
     };
+    Buf b = buf_on(arena);
     if (p->type != PARAM_CHOICE || !p->choices) {
-        const char *in = p->range ? " in " : "";
-        return str_format(arena, "%s%s%s", words[p->type], in, p->range ? p->range : "");
-    }
-    Buf b = buf_on(arena); /* the '*' of a choice that is for later is not shown */
-    for (const char *c = p->choices; *c; c++) {
+        const char *in = p->range ? " in " : "", *or = p->choices ? " | " : "";
+        buf_printf(&b, "%s%s%s%s", words[p->type], in, p->range ? p->range : "", or);
+    } /* the '*' of a choice that is for later is not shown */
+    for (const char *c = p->choices; c && *c; c++) {
         if (*c != '*') {
             buf_char(&b, *c);
         }

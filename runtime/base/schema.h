@@ -8,7 +8,8 @@ typedef enum ParamType {
     PARAM_INT, PARAM_FLOAT, PARAM_BOOL, PARAM_STRING, PARAM_RATIO, PARAM_RANGE, PARAM_LIST,
     PARAM_SELECTOR, PARAM_FORMAT, PARAM_DATA, PARAM_FN,
     PARAM_CHOICE,   /* a bare name out of `choices`, optionally called: gptq(block = 128) */
-    PARAM_PATTERN   /* 2:4 or a number: prune's first argument */
+    PARAM_PATTERN,  /* 2:4 or a number: prune's first argument */
+    PARAM_POSITION  /* 3 or -2..-1: block's argument */
 } ParamType;
 
 typedef struct Param {
@@ -16,7 +17,8 @@ typedef struct Param {
     ParamType type;
     bool required;
     bool later;            /* parsed and named, but E0001 "not in this build" when given */
-    const char *choices;   /* PARAM_CHOICE: "max | mse"; one with a trailing '*' is for later */
+    const char *choices;   /* PARAM_CHOICE: "max | mse"; one with a trailing '*' is for later.
+                              Other types: names that are legal, too: "auto" */
     const char *initial;   /* default as recipe text, shown in help; NULL if none */
     const char *range;     /* "0.0..1.0", checked by resolve; NULL if none */
     const char *doc;
