@@ -131,10 +131,11 @@ static void plan_layers(Bind *b) {
                 continue;
             }
             const BindRule *r = &b->rules.at[owner];
-            planned.owner[p] = (PlanOwner){.rule = r->rule, .stage = r->stage,
-                                           .rule_index = r->index,
-                                           .overrode = before < 0 ? NULL
-                                                                  : b->rules.at[before].rule};
+            planned.owner[p] =
+                (PlanOwner){.rule = r->rule,
+                            .stage = r->stage,
+                            .rule_index = r->index,
+                            .overrode = before < 0 ? NULL : b->rules.at[before].rule};
             any = true;
             skip = skip && r->skips;
         }
@@ -227,8 +228,8 @@ static void compare_siblings(Bind *b) {
         if (!a) {
             map_put(&first_of, key, z);
         } else if (a->owner[1].rule != z->owner[1].rule && !same_format(a, z)) {
-            Str pair = str_format(b->s->arena, "%d %d", a->owner[1].rule_index,
-                                  z->owner[1].rule_index);
+            Str pair =
+                str_format(b->s->arena, "%d %d", a->owner[1].rule_index, z->owner[1].rule_index);
             LayerSet *layers = map_get(&pairs, pair);
             if (!layers) {
                 layers = arena_new(b->s->arena, LayerSet);

@@ -257,8 +257,8 @@ static bool fail(Checker *c, const Layer *worst, size_t failed, size_t total) {
 
 static bool holds(Checker *c, const Layer *layer, bool *yes) {
     Value value = {0};
-    bool known = expr_layer_value(c->s, c->plan->layers, c->expect->condition, layer, metric, c,
-                                  &value);
+    bool known =
+        expr_layer_value(c->s, c->plan->layers, c->expect->condition, layer, metric, c, &value);
     *yes = known && value_is_true(&value);
     return known;
 }

@@ -7,10 +7,10 @@
 
 typedef enum Problem {
     PROBLEM_NONE,
-    PROBLEM_BLOCK,      /* E0501: the block does not divide */
-    PROBLEM_BLOCK_MAX,  /* E0501: no power of two down to 16 divides */
-    PROBLEM_NM,         /* E0505: the N:M group does not divide */
-    PROBLEM_SCALE       /* E0506: scales of another float type than the weights */
+    PROBLEM_BLOCK,     /* E0501: the block does not divide */
+    PROBLEM_BLOCK_MAX, /* E0501: no power of two down to 16 divides */
+    PROBLEM_NM,        /* E0505: the N:M group does not divide */
+    PROBLEM_SCALE      /* E0506: scales of another float type than the weights */
 } Problem;
 
 enum { PROBLEMS = PROBLEM_SCALE + 1, SMALLEST_BLOCK = 16 };
@@ -179,9 +179,9 @@ typedef struct Trouble {
     const BindRule *rule;
     const Step *step;
     LayerSet layers;
-    const Layer *first;      /* of them */
+    const Layer *first; /* of them */
     const FormatValue *format;
-    int64_t group;           /* block or N:M group that does not divide */
+    int64_t group; /* block or N:M group that does not divide */
 } Trouble;
 
 /* "int4 per block(128)" -> "block(128)" */

@@ -131,7 +131,9 @@ void report_override(Bind *b, size_t rule) {
         }
         if (shared) {
             diag_span(d, below->rule->selector_span, "this rule has %s, but stands below",
-                      n == 1 ? "it" : shared == 1 ? "one of them" : "some of them");
+                      n == 1        ? "it"
+                      : shared == 1 ? "one of them"
+                                    : "some of them");
             diag_help(d, "put the `override` after that rule");
             return;
         }
@@ -215,12 +217,12 @@ void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z) {
     const Rule *first = acting(a)->rule, *second = acting(z)->rule;
     Str name = weight_name(arena, a->layer);
     bool one = first == second && a->owner[0].rule == z->owner[0].rule;
-    Diag *d = one ? diag_error(b->s, "E0408", second->selector_span,
-                               "two layers share the weight %.*s and need it in different forms",
-                               STR_ARG(name))
-                  : diag_error(b->s, "E0408", second->selector_span,
-                               "two layers share the weight %.*s, and two rules own it",
-                               STR_ARG(name));
+    Diag *d =
+        one ? diag_error(b->s, "E0408", second->selector_span,
+                         "two layers share the weight %.*s and need it in different forms",
+                         STR_ARG(name))
+            : diag_error(b->s, "E0408", second->selector_span,
+                         "two layers share the weight %.*s, and two rules own it", STR_ARG(name));
     diag_label(d, "%.*s", STR_ARG(str_safe(arena, z->layer->path)));
     if (!one) {
         diag_span(d, first->selector_span, "%.*s", STR_ARG(str_safe(arena, a->layer->path)));

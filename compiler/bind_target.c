@@ -50,8 +50,10 @@ static void refuse_input(Bind *b, const Step *step, const FormatValue *f, Span s
         diag_help(d, "or choose per target:  input = if target >= sm_%d then %.*s else %s", first,
                   STR_ARG(buf_view(&input)), info->sm >= 89 ? "fp8" : "int8");
     }
-    diag_note(d, "morc can still build this file here (the kernels that quantize run anywhere); it "
-                 "could not run fast on sm_%d", info->sm);
+    diag_note(d,
+              "morc can still build this file here (the kernels that quantize run anywhere); it "
+              "could not run fast on sm_%d",
+              info->sm);
 }
 
 static void refuse_pattern(Bind *b, const Value *ratio, Span span, const TargetInfo *info) {

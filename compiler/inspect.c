@@ -101,9 +101,9 @@ void layers_print(const Layers *layers, const LayerSet *only, Buf *out) {
 
 static bool unknown_layer(Session *s, const Plan *plan, Str path) {
     const Layers *layers = plan->layers;
-    Diag *d = diag_error(s, "E0303", NO_SPAN, "%.*s has no layer `%.*s`",
-                         STR_ARG(model_file_name(layers->model)),
-                         STR_ARG(str_safe(s->arena, path)));
+    Diag *d =
+        diag_error(s, "E0303", NO_SPAN, "%.*s has no layer `%.*s`",
+                   STR_ARG(model_file_name(layers->model)), STR_ARG(str_safe(s->arena, path)));
     StrList paths = {0};
     for (size_t i = 0; i < layers->all.len; i++) {
         const Layer *layer = &layers->all.at[i];
@@ -129,9 +129,8 @@ static void put_rule(const Rule *rule, Buf *out) {
     Span span = rule->selector_span;
     if (span.source) {
         Place place = source_place(span.source, span.offset);
-        buf_printf(out, "%.*s:%u  %son %.*s",
-                   STR_ARG(str_safe(out->arena, span.source->name)), place.line,
-                   rule->override ? "override " : "",
+        buf_printf(out, "%.*s:%u  %son %.*s", STR_ARG(str_safe(out->arena, span.source->name)),
+                   place.line, rule->override ? "override " : "",
                    STR_ARG(str_safe(out->arena, span_text(span))));
     } else {
         buf_printf(out, "on ");

@@ -6,11 +6,11 @@
 #include "runtime/base/sanitize.h"
 
 typedef struct Family {
-    Str before, after;     /* text around the number */
-    Vec(int64_t) numbers;  /* empty: no number in the path */
-    Str stem;              /* all but the last segment of `after` */
-    Vec(Str) tails;        /* last segments, when joined */
-    bool joined;           /* into an earlier one */
+    Str before, after;    /* text around the number */
+    Vec(int64_t) numbers; /* empty: no number in the path */
+    Str stem;             /* all but the last segment of `after` */
+    Vec(Str) tails;       /* last segments, when joined */
+    bool joined;          /* into an earlier one */
 } Family;
 
 typedef Vec(Family *) FamilyList;

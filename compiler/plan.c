@@ -49,7 +49,6 @@ void plan_format_print(const PlanLayer *planned, Buf *out) {
 
 /* ---- for people */
 
-
 static Str one_line(Arena *arena, Str text) {
     Buf out = buf_on(arena);
     for (size_t i = 0; i < text.len; i++) {
@@ -66,9 +65,8 @@ static Str rule_place(Arena *arena, const Rule *rule) {
         return STR("rule");
     }
     Place place = source_place(rule->span.source, rule->span.offset);
-    return rule->span.source->is_file
-               ? str_format(arena, "line %u", place.line)
-               : str_safe(arena, rule->span.source->name);
+    return rule->span.source->is_file ? str_format(arena, "line %u", place.line)
+                                      : str_safe(arena, rule->span.source->name);
 }
 
 static void put_steps(Arena *arena, const Rule *rule, Buf *out) {
@@ -99,7 +97,7 @@ static bool listed_under(const PlanLayer *planned, const Rule *rule) {
     return owner == rule;
 }
 
-typedef struct Group {  /* layers of a rule that look and end up alike */
+typedef struct Group { /* layers of a rule that look and end up alike */
     const PlanLayer *first;
     Str format;
     StrList paths;
@@ -319,8 +317,9 @@ void plan_json(const Plan *plan, Buf *out) {
             const Rule *rule = planned->owner[p].rule;
             if (rule && rule->span.source) {
                 Place place = source_place(rule->span.source, rule->span.offset);
-                json_text(out, names[p], str_format(out->arena, "%.*s:%u",
-                                                    STR_ARG(rule->span.source->name), place.line));
+                json_text(out, names[p],
+                          str_format(out->arena, "%.*s:%u", STR_ARG(rule->span.source->name),
+                                     place.line));
             }
         }
         Buf format = buf_on(out->arena);

@@ -15,7 +15,7 @@ typedef struct Context {
 static bool value_of(const Context *c, const Expr *e, Value *out);
 
 bool value_is_true(const Value *value) {
-    return value->type == VALUE_BOOL ? value->flag
+    return value->type == VALUE_BOOL  ? value->flag
            : value->type == VALUE_INT ? value->integer != 0
                                       : value->type == VALUE_FLOAT && value->number != 0.0;
 }
@@ -93,10 +93,11 @@ static bool attribute(const Context *c, Str name, Value *out) {
         const char *name;
         int64_t value;
     } numbers[] = {
-        {"k", l->k},           {"n", l->n},           {"params", l->params},
-        {"kernel", l->kernel}, {"groups", l->groups}, {"stride", l->stride},
-        {"depth", l->depth},   {"block", l->block},   {"fanout", l->fanout},
-        {"bytes", l->bytes > INT64_MAX ? INT64_MAX : (int64_t)l->bytes},
+        {"k", l->k},           {"n", l->n},
+        {"params", l->params}, {"kernel", l->kernel},
+        {"groups", l->groups}, {"stride", l->stride},
+        {"depth", l->depth},   {"block", l->block},
+        {"fanout", l->fanout}, {"bytes", l->bytes > INT64_MAX ? INT64_MAX : (int64_t)l->bytes},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         if (str_is(name, numbers[i].name)) {
@@ -182,8 +183,8 @@ static bool whole_numbers(AstOp op, int64_t x, int64_t y, int64_t *out) {
     }
 }
 
-static bool arithmetic(const Context *c, const Expr *e, const Value *a, const Value *b, Value *out)
-{
+static bool arithmetic(const Context *c, const Expr *e, const Value *a, const Value *b,
+                       Value *out) {
     double x = number(a), y = number(b);
     if ((e->op == OP_DIV || e->op == OP_MOD) && y == 0.0) {
         diag_error(c->s, "E0304", e->span, "division by zero in this expression");

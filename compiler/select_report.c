@@ -308,8 +308,8 @@ void report_empty_rule(Session *s, const Layers *layers, const Rule *rule) {
 void report_no_block(Session *s, const Layers *layers, const Selector *selector) {
     Str file = model_file_name(layers->model);
     if (!layers->block_count) {
-        Diag *d = diag_error(s, "E0302", selector->span, "%.*s has no repeated blocks",
-                             STR_ARG(file));
+        Diag *d =
+            diag_error(s, "E0302", selector->span, "%.*s has no repeated blocks", STR_ARG(file));
         diag_note(d,
                   "blocks are layers named PREFIX.0, PREFIX.1, ..., or a sequence of layers with\n"
                   "a weight that repeats itself and covers half of the model");
@@ -361,8 +361,8 @@ static bool regex_as_glob(Session *s, Str regex, Str *glob, size_t *number_at) {
 
 /* Layers that a regex matches beside those that were meant, by the number at one place. */
 typedef struct Spread {
-    int64_t first, last;   /* lowest and highest number that was not meant */
-    size_t meant, extra;   /* layers */
+    int64_t first, last; /* lowest and highest number that was not meant */
+    size_t meant, extra; /* layers */
 } Spread;
 
 static bool number_at(Str path, size_t at, int64_t *number) {
@@ -374,8 +374,8 @@ static bool number_at(Str path, size_t at, int64_t *number) {
     return i > at;
 }
 
-static Spread spread_of(const Layers *layers, const LayerSet *all, const LayerSet *meant, size_t at)
-{
+static Spread spread_of(const Layers *layers, const LayerSet *all, const LayerSet *meant,
+                        size_t at) {
     Spread spread = {.first = INT64_MAX, .last = -1};
     for (size_t i = 0; i < layers->all.len; i++) {
         int64_t number;
@@ -406,8 +406,8 @@ static void around_number(Str glob, size_t at, Str *word, Str *digits) {
     *digits = str_slice(glob, at, end);
 }
 
-void lint_regex(Session *s, const Layers *layers, const Selector *selector, const LayerSet *matched)
-{
+void lint_regex(Session *s, const Layers *layers, const Selector *selector,
+                const LayerSet *matched) {
     Str glob, word, digits;
     size_t at = 0;
     if (!regex_as_glob(s, selector->text, &glob, &at)) {

@@ -56,8 +56,8 @@ int target_first_for_pattern(int64_t keep, int64_t group) {
 }
 
 const char *target_family(Str element) {
-    static const char *const rows[][2] = {{"e4m3", "FP8"}, {"e5m2", "FP8"},  {"e3m2", "FP6"},
-                                          {"e2m3", "FP6"}, {"e2m1", "FP4"},  {"int8", "INT8"},
+    static const char *const rows[][2] = {{"e4m3", "FP8"},  {"e5m2", "FP8"}, {"e3m2", "FP6"},
+                                          {"e2m3", "FP6"},  {"e2m1", "FP4"}, {"int8", "INT8"},
                                           {"int4", "INT4"}, {"int2", "INT2"}};
     for (size_t i = 0; i < COUNT(rows); i++) {
         bool is_unsigned = element.len && element.data[0] == 'u' &&

@@ -11,13 +11,13 @@
 
 enum { LONGEST_PERIOD = 256, MOST_LAYERS = 100000 };
 
-typedef struct Member {       /* a layer below PREFIX.NUMBER */
+typedef struct Member { /* a layer below PREFIX.NUMBER */
     int64_t number;
     int layer;
 } Member;
 
 typedef struct Prefix {
-    Str text;                 /* "model.layers" */
+    Str text; /* "model.layers" */
     Vec(Member) members;
     int64_t score;
 } Prefix;
@@ -70,7 +70,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t len) {
     return hash;
 }
 
-typedef struct Shape {        /* of one block: what its layers with a weight are */
+typedef struct Shape { /* of one block: what its layers with a weight are */
     uint64_t hash;
     int64_t weighted, nodes;
 } Shape;

@@ -14,16 +14,33 @@ static bool op_in(Str op, const char *const *names) {
     return false;
 }
 
-static const char *const attention_ops[] = {
-    "Attention", "MultiHeadAttention", "GroupQueryAttention", "PackedAttention",
-    "PackedMultiHeadAttention", "DecoderMaskedMultiHeadAttention", "DecoderMaskedSelfAttention",
-    "QAttention", "LongformerAttention", "SparseAttention", "PagedAttention", NULL};
+static const char *const attention_ops[] = {"Attention",
+                                            "MultiHeadAttention",
+                                            "GroupQueryAttention",
+                                            "PackedAttention",
+                                            "PackedMultiHeadAttention",
+                                            "DecoderMaskedMultiHeadAttention",
+                                            "DecoderMaskedSelfAttention",
+                                            "QAttention",
+                                            "LongformerAttention",
+                                            "SparseAttention",
+                                            "PagedAttention",
+                                            NULL};
 
-static const char *const norm_ops[] = {
-    "LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization",
-    "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "EmbedLayerNormalization",
-    "BatchNormalization", "InstanceNormalization", "GroupNormalization", "GroupNorm",
-    "SkipGroupNorm", "LpNormalization", "MeanVarianceNormalization", NULL};
+static const char *const norm_ops[] = {"LayerNormalization",
+                                       "RMSNormalization",
+                                       "SimplifiedLayerNormalization",
+                                       "SkipLayerNormalization",
+                                       "SkipSimplifiedLayerNormalization",
+                                       "EmbedLayerNormalization",
+                                       "BatchNormalization",
+                                       "InstanceNormalization",
+                                       "GroupNormalization",
+                                       "GroupNorm",
+                                       "SkipGroupNorm",
+                                       "LpNormalization",
+                                       "MeanVarianceNormalization",
+                                       NULL};
 
 static const char *const carriers[] = {"Identity", "Cast", "Dropout", NULL};
 static const char *const softmax_carriers[] = {"Identity", "Cast",      "Dropout",   "Where",
@@ -45,8 +62,8 @@ static void mark_attention(Layers *layers, const Node *node, int hops) {
     ValueInfo *value = node->output_count ? node->outputs[0] : NULL;
     for (size_t i = 0; value && i < value->uses.len && i < 16; i++) {
         const Node *user = value->uses.at[i].node;
-        bool product = node_is(user, "MatMul") || node_is(user, "Einsum") ||
-                       str_is(user->op, "FusedMatMul");
+        bool product =
+            node_is(user, "MatMul") || node_is(user, "Einsum") || str_is(user->op, "FusedMatMul");
         const Layer *layer = layer_of(layers, user);
         if (product && layer && !layer->weight) {
             mark(layers, user, ROLE_ATTENTION);
@@ -120,10 +137,9 @@ static const Node *norm_after(const Node *mean) {
 
 /* ---- head: what a value is good for */
 
-static const char *const shape_ops[] = {"Reshape",   "Transpose", "Squeeze", "Unsqueeze",
-                                        "Slice",     "Gather",    "Cast",    "Identity",
-                                        "Flatten",   "Split",     "Softmax", "LogSoftmax",
-                                        "Dropout",   NULL};
+static const char *const shape_ops[] = {"Reshape", "Transpose",  "Squeeze",  "Unsqueeze", "Slice",
+                                        "Gather",  "Cast",       "Identity", "Flatten",   "Split",
+                                        "Softmax", "LogSoftmax", "Dropout",  NULL};
 
 /* Does `slot` of this node pass its value on unchanged, but for shape, bias and softmax? */
 static bool passes_on(const Node *node, int slot) {
@@ -207,8 +223,8 @@ typedef struct Search {
     Arena *arena;
     int *seen[2]; /* stamp of the last search that reached a layer, without / with weight */
     int stamp;
-    int64_t budget;        /* steps left to all searches together */
-    Vec(int) stack;        /* layer * 2 + weight seen on the way */
+    int64_t budget; /* steps left to all searches together */
+    Vec(int) stack; /* layer * 2 + weight seen on the way */
 } Search;
 
 static const Layer *producer_of(const Search *s, const ValueInfo *value) {

@@ -163,8 +163,7 @@ static void test_shapes_refused(void **state) {
             "no block of 16 to 64 divides the number of input channels");
     refused(w, "on conv { prune(2:4) }\n", "E0505", "2:4 does not divide");
     accepted(w, "on \"k2\" { prune(2:4) }\n");
-    refused(w,
-            "on linear { quantize(weight = int4 per block(64)) }\non conv { prune(2:4) }\n",
+    refused(w, "on linear { quantize(weight = int4 per block(64)) }\non conv { prune(2:4) }\n",
             "E0505", "k1");
     assert_int_equal(w->s->diags.errors, 2); /* all of one moment together */
 }
@@ -178,8 +177,7 @@ static void test_encoded_weights(void **state) {
                          "MatMul a f -> y /b\n");
     refused(&w, "on linear {\n  prune(2:4) }\n", "E0405",
             "`prune` needs float weights, but 1 of these 2 layers is already packed");
-    assert_non_null(
-        strstr(unit_diags(w.s), "a is `MatMulNBits` (4 bits, block 64) in m.onnx"));
+    assert_non_null(strstr(unit_diags(w.s), "a is `MatMulNBits` (4 bits, block 64) in m.onnx"));
     accepted(&w, "on linear { prune(2:4) }\noverride on \"a\" { skip }\n");
     world_close(&w);
 }
@@ -205,8 +203,7 @@ static void test_shared_weights(void **state) {
     accepted(&w, "on head { quantize(weight = int8 per channel) }\n");
     assert_true(w.plan->tensors.at[planned(&w, "head")->tensor].kept_float);
     assert_int_equal(w.plan->size_after, (32 * 64 + 32 * 4) + (32 * 64 + 32 * 4) + 32 * 64 * 4);
-    refused(&w,
-            "on embedding { quantize(weight = int8) }\non head { quantize(weight = int4) }\n",
+    refused(&w, "on embedding { quantize(weight = int8) }\non head { quantize(weight = int4) }\n",
             "E0408", "two layers share the weight emb, and two rules own it");
     assert_non_null(strstr(unit_diags(w.s), "on embedding | head {"));
     refused(&w, "on head { prune(0.5) }\n", "E0408",
@@ -303,9 +300,13 @@ static void test_measured_expects(void **state) {
     LayerResult results[4] = {{{0}}};
     for (int i = 0; i < 4; i++) {
         int64_t count = w->plan->layers_planned.at[i].layer->params;
-        results[i].metrics = (KernelMetrics){
-            .ww = 4, .wq = i == 2 ? 3 : 3.999, .qq = 4, .ee = i == 2 ? 1 : 0.01, .max_error = 0.5,
-            .zeros = count / 2, .count = count};
+        results[i].metrics = (KernelMetrics){.ww = 4,
+                                             .wq = i == 2 ? 3 : 3.999,
+                                             .qq = 4,
+                                             .ee = i == 2 ? 1 : 0.01,
+                                             .max_error = 0.5,
+                                             .zeros = count / 2,
+                                             .count = count};
         layer_result_finish(&results[i]);
     }
     assert_true(results[0].cosine > 0.9997 && results[0].cosine < 0.9998);

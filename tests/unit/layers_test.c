@@ -88,9 +88,9 @@ static void test_both_exporters_agree(void **state) {
 
 static void test_paths_without_names(void **state) {
     (void)state;
-    World w = open_text(NAMES("MatMul x fc.weight -> a\n", "Relu a -> hidden\n",
-                              "MatMul hidden fc.weight -> b @p2o.MatMul.3\n",
-                              "Relu b -> y /Relu_1\n"));
+    World w =
+        open_text(NAMES("MatMul x fc.weight -> a\n", "Relu a -> hidden\n",
+                        "MatMul hidden fc.weight -> b @p2o.MatMul.3\n", "Relu b -> y /Relu_1\n"));
     assert_str(w.layers->all.at[0].path, "fc"); /* the weight's name */
     assert_int_equal(w.layers->all.at[0].path_from, PATH_WEIGHT);
     assert_str(w.layers->all.at[1].path, "hidden"); /* the output's name */
@@ -278,7 +278,7 @@ static void test_heads(void **state) {
                         "weight v float 8 8\nweight h float 8 4\nweight bias float 4\n"
                         "MatMul x v -> a /v_proj/MatMul\n"
                         "Unsqueeze a -> cache /present/Unsqueeze\n" /* leaves the model, but ... */
-                        "Relu a -> b /act/Relu\n"                    /* ... is used inside, too */
+                        "Relu a -> b /act/Relu\n"                   /* ... is used inside, too */
                         "MatMul b h -> c /head/MatMul\n"
                         "Add c bias -> d /head/Add\n"
                         "Shape c -> e /shape/Shape\n"
@@ -299,13 +299,13 @@ static void test_residuals(void **state) {
     World w = open_text("input x float 1 8 4 4\noutput y float 1 8 4 4\noutput z float 1 8 4 4\n"
                         "weight a float 8 8 3 3\nweight b float 8 8 1 1\nweight g float 8\n"
                         "Conv x a -> c1 /c1\nRelu c1 -> r1 /r1\nConv r1 a -> c2 /c2\n"
-                        "Add c2 x -> s1 /s1\n"                     /* plain skip */
+                        "Add c2 x -> s1 /s1\n" /* plain skip */
                         "Conv s1 a -> c3 /c3\nConv s1 b -> c4 /c4\n"
-                        "Add c3 c4 -> s2 /s2\n"                    /* skip through a convolution */
-                        "Mul s2 s2 -> m /m\nAdd m s2 -> s3 /s3\n"  /* no weight in between */
-                        "Add s3 g -> s4 /s4\n"                     /* a bias */
+                        "Add c3 c4 -> s2 /s2\n"                   /* skip through a convolution */
+                        "Mul s2 s2 -> m /m\nAdd m s2 -> s3 /s3\n" /* no weight in between */
+                        "Add s3 g -> s4 /s4\n"                    /* a bias */
                         "Conv s4 a -> c5 /c5\nConv r1 a -> c6 /c6\n"
-                        "Add c5 c6 -> y /s5\n"                     /* r1 is an ancestor of c5 */
+                        "Add c5 c6 -> y /s5\n" /* r1 is an ancestor of c5 */
                         "Add c1 c2 -> z /s6\n");
     assert_true(layer(&w, "s1")->roles & ROLE_RESIDUAL);
     assert_true(layer(&w, "s2")->roles & ROLE_RESIDUAL);

@@ -1,4 +1,5 @@
-/* Plans as text and the tables of inspect and explain; the table of targets against the document. */
+/* Plans as text and the tables of inspect and explain; the table of targets against the document.
+ */
 #include "tests/unit/world.h"
 #include "compiler/targets.h"
 
@@ -32,9 +33,10 @@ static void test_dump(void **state) {
     Buf b = buf_on(w.s->arena);
     plan_dump(w.plan, &b);
     has(&b, "rule 1 on linear - head\n  matches 3 passed over 0\n");
-    has(&b, "layer l.0.up\n  op MatMul k 64 n 64\n  edit by rule 1\n  encode by rule 2 over rule 1\n"
-            "  prune 2:4 axis 0\n  quantize int8 per channel axis 1 method mse\n"
-            "  tensor 0 bits 8.5000 stored 4352\n");
+    has(&b,
+        "layer l.0.up\n  op MatMul k 64 n 64\n  edit by rule 1\n  encode by rule 2 over rule 1\n"
+        "  prune 2:4 axis 0\n  quantize int8 per channel axis 1 method mse\n"
+        "  tensor 0 bits 8.5000 stored 4352\n");
     has(&b, "tensor 0 w float32 64x64\n");
     has(&b, "total bits 8.5000 before 16384 after 4352 untouched 1 opset 21\n");
     world_close(&w);

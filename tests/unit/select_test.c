@@ -14,11 +14,11 @@
     "Relu u" i " -> r" i " /layers." i "/mlp/act/Relu\n"                                           \
     "MatMul r" i " wd -> " out " /layers." i "/mlp/down_proj/MatMul\n"
 
-static const char decoder[] = "opset 21\ninput x float 8 8\noutput y float 8 32\n"
-                              "weight wq float 8 8\nweight wo float16 8 8\nweight wu float 8 16\n"
-                              "weight wd float 16 8\nweight wh float 8 32\nweight bias float 8\n"
-                              BLOCK("0", "x", "h0") BLOCK("1", "h0", "h1")
-                              "MatMul h1 wh -> y /lm_head/MatMul\n";
+static const char decoder[] =
+    "opset 21\ninput x float 8 8\noutput y float 8 32\n"
+    "weight wq float 8 8\nweight wo float16 8 8\nweight wu float 8 16\n"
+    "weight wd float 16 8\nweight wh float 8 32\nweight bias float 8\n" BLOCK("0", "x", "h0")
+        BLOCK("1", "h0", "h1") "MatMul h1 wh -> y /lm_head/MatMul\n";
 
 static const char twelve_layers[] =
     "input x float 8 8\noutput y float 8 8\nweight w float 8 8\n"
@@ -80,10 +80,12 @@ static void refused(World *w, const char *selector, const char *code, const char
 static void test_leaves(void **state) {
     World *w = *state;
     check(w, "head", "lm_head");
-    check(w, "\"**.q_proj\"", "layers.0.attn.q_proj layers.0.attn.q_proj:Add "
-                              "layers.1.attn.q_proj layers.1.attn.q_proj:Add");
-    check(w, "\"layers.{0..1}.mlp.{up,down}_proj\"",
-          "layers.0.mlp.up_proj layers.0.mlp.down_proj layers.1.mlp.up_proj layers.1.mlp.down_proj");
+    check(w, "\"**.q_proj\"",
+          "layers.0.attn.q_proj layers.0.attn.q_proj:Add "
+          "layers.1.attn.q_proj layers.1.attn.q_proj:Add");
+    check(
+        w, "\"layers.{0..1}.mlp.{up,down}_proj\"",
+        "layers.0.mlp.up_proj layers.0.mlp.down_proj layers.1.mlp.up_proj layers.1.mlp.down_proj");
     check(w, "re\"layers\\.0\\..*_proj\" & MatMul",
           "layers.0.attn.q_proj layers.0.attn.k_proj layers.0.attn.o_proj layers.0.mlp.up_proj "
           "layers.0.mlp.down_proj");
@@ -135,8 +137,9 @@ static void test_filters(void **state) {
     check(w, "all[.const and .bytes == 512 and .block == 1]",
           "layers.1.mlp.up_proj layers.1.mlp.down_proj");
     check(w, "linear[.name == \"/lm_head/MatMul\" or .params / 3 == 43]", "lm_head");
-    check(w, "linear[.params % 100 == 28 and .rank == 2 and .opset == 21 and .domain == \"\"]",
-          "layers.0.mlp.up_proj layers.0.mlp.down_proj layers.1.mlp.up_proj layers.1.mlp.down_proj");
+    check(
+        w, "linear[.params % 100 == 28 and .rank == 2 and .opset == 21 and .domain == \"\"]",
+        "layers.0.mlp.up_proj layers.0.mlp.down_proj layers.1.mlp.up_proj layers.1.mlp.down_proj");
     check(w, "linear[(if .k > 8 then .n else -.n) == 8]",
           "layers.0.mlp.down_proj layers.1.mlp.down_proj");
     check(w, "linear[.k in [16, 32]] - block(0)", "layers.1.mlp.down_proj");
@@ -153,7 +156,8 @@ static void test_nothing_matches(void **state) {
     refused(w, "\"/layers.0/mlp/up_proj\"", "E0301", "did you mean \"layers.0.mlp.up_proj\"?");
     refused(w, "\"zzz\"", "E0301", "paths of this model look like `layers.0.attn.q_proj`");
     refused(w, "Conv", "E0301", "ops with a weight in this model: MatMul (11)");
-    refused(w, "re\"mlp\"", "E0301", "a regex must match the whole path; 6 paths have it as a part");
+    refused(w, "re\"mlp\"", "E0301",
+            "a regex must match the whole path; 6 paths have it as a part");
     refused(w, "head & Relu", "E0301", "this rule selects no layer");
     refused(w, "linear[.k > 1000]", "E0301", "this rule selects no layer");
     refused(w, "block(2)", "E0302", "blocks are 0 to 1, or -2 to -1 from the end");

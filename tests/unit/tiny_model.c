@@ -48,9 +48,9 @@ static int type_of(const char *name, int *bits) {
     static const struct {
         const char *name;
         int type, bits;
-    } rows[] = {{"float", 1, 32},   {"uint8", 2, 8},     {"int8", 3, 8},   {"int32", 6, 32},
-                {"int64", 7, 64},   {"float16", 10, 16}, {"double", 11, 64}, {"bfloat16", 16, 16},
-                {"uint4", 21, 4},   {"int4", 22, 4},     {"bool", 9, 8}};
+    } rows[] = {{"float", 1, 32}, {"uint8", 2, 8},     {"int8", 3, 8},     {"int32", 6, 32},
+                {"int64", 7, 64}, {"float16", 10, 16}, {"double", 11, 64}, {"bfloat16", 16, 16},
+                {"uint4", 21, 4}, {"int4", 22, 4},     {"bool", 9, 8}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!strcmp(rows[i].name, name)) {
             *bits = rows[i].bits;
