@@ -12,6 +12,7 @@ typedef struct Parse {
     uint32_t nodes; /* of the current statement, see LIMIT_EXPRESSION_NODES */
     bool mixed;     /* E0103 was reported for the current statement */
     bool too_big;   /* E0106 was reported: reading stops */
+    bool refused;   /* the grammar found an error in the last token; the driver knew before */
     bool overflow;  /* the parser's stack ran out: reading stops */
 } Parse;
 

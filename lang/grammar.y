@@ -13,7 +13,7 @@
 %extra_argument {Parse *p}
 %stack_size 1000
 %stack_overflow { p->overflow = true; }
-%syntax_error { (void)p; }
+%syntax_error { p->refused = true; }
 
 // Contextual words: plain names wherever the grammar would refuse them.
 %fallback ID MOR USE AS PARAM SELECT FORMAT DATA FN TRANSFORM TARGET EMIT STAGE OVERRIDE

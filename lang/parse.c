@@ -3,6 +3,7 @@
  * error the rest of the statement is left out (its errors are echoes), and reading goes on behind
  * it. */
 #include "lang/parse.h"
+#include <assert.h>
 #include "lang/grammar.h"
 #include "lang/syntax_error.h"
 
@@ -15,7 +16,11 @@ typedef struct Driver {
 } Driver;
 
 static void feed(Driver *d, Token t) {
+    bool fits = grammar_accepts(d->grammar, t.kind);
+    d->p.refused = false;
     grammar_feed(d->grammar, t, &d->p);
+    assert(!fits || !d->p.refused); /* an error would go unreported */
+    (void)fits;
     if (t.kind == TK_SEP || t.kind == TK_LBRACE || t.kind == TK_RBRACE) {
         d->p.nodes = 0;
         d->p.mixed = false;

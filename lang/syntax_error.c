@@ -183,15 +183,17 @@ static bool unclosed(SyntaxErrors *e, Token t) {
     return true;
 }
 
-/* The text ends inside { }: the brace that was opened last is the likely one. */
+/* The text ends inside { }: as many braces are missing as are open. */
 static bool unclosed_brace(const SyntaxErrors *e, Token t) {
     const Lexer *l = e->parse->lexer;
     if (t.kind != 0 || l->braces == 0 || !accepts(e, TK_RBRACE)) {
         return false;
     }
-    Diag *d = diag_error(e->parse->session, "E0104", token_span(e->parse, l->brace[l->braces - 1]),
-                         "unclosed `{`");
-    diag_label(d, "opened here and never closed");
+    for (int i = 0; i < l->braces; i++) {
+        Span at = token_span(e->parse, l->brace[i]);
+        Diag *d = diag_error(e->parse->session, "E0104", at, "unclosed `{`");
+        diag_label(d, "opened here and never closed");
+    }
     return true;
 }
 

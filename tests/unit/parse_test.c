@@ -278,6 +278,7 @@ static void ends(void **state) {
     (void)state;
     fails("on linear {\n  skip\n", "E0104 1:11");
     fails("stage a {\n  on b {\n    skip\n  }\n", "E0104 1:9");
+    fails("stage a {\n  on b {\n    skip\n", "E0104 1:9, E0104 2:8");
     fails("let x = f(a", "E0104 1:10");
     fails("let b = not", "E0101 1:12");
     fails("let b = 3 +   # more\n", "E0101 1:12");
