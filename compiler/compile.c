@@ -49,7 +49,7 @@ static bool make_ir(Session *s, const Plan *plan, const CompileOptions *options,
     TRY(lower(s, plan, out));
     Buf why = buf_on(s->arena);
     if (!verify(*out, false, &why)) {
-        Diag *d = diag_error(s, "E0002", NO_SPAN, "bug in morc: the plan was lowered to a wrong IR");
+        Diag *d = diag_error(s, "E0002", NO_SPAN, "bug in morc: the plan made a wrong IR");
         diag_note(d, "%.*s", STR_ARG(buf_view(&why)));
         return false;
     }
@@ -110,7 +110,7 @@ static bool check_finite(Session *s, const Compiled *c) {
         const ScheduleJob *job = &c->schedule.jobs.at[i];
         const KernelMetrics *m = &job->metrics;
         if (m->nonfinite > 0) {
-            Diag *d = diag_error(s, "E1013", NO_SPAN, "a weight that is to be encoded is not finite");
+            Diag *d = diag_error(s, "E1013", NO_SPAN, "a weight to encode is not finite");
             diag_where(d, "%.*s: tensor \"%.*s\"", STR_ARG(c->model->input->path),
                        STR_ARG(job->name));
             diag_note(d, "%lld of its %lld values %s NaN or infinite, the first at index %lld",
@@ -185,7 +185,8 @@ static bool finish_files(Session *s, Compiled *c, RunReport *report) {
     return model_check_written(s, c->files[0]->fd, c->files[0]->path, data_fd, &c->layout);
 }
 
-bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results, RunReport *report) {
+bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results,
+                      RunReport *report) {
     ExecTimes times = {0};
     name_outputs(s, c, out_path);
     bool ok = exec_run(s, &c->schedule, c->files, &times) && check_finite(s, c) &&

@@ -2,7 +2,7 @@
  * model and lays the output out: everything is decided, nothing is written. compiled_execute()
  * reads, encodes and writes into temporaries; compiled_commit() puts them in place.
  *
- *     compile -> (morc plan, -d NAME stop here) -> compiled_execute -> expects -> compiled_commit */
+ *     compile -> (-d NAME, -n stop here) -> compiled_execute -> expects -> compiled_commit */
 #ifndef COMPILER_COMPILE_H
 #define COMPILER_COMPILE_H
 #include "compiler/plan.h"
@@ -15,7 +15,8 @@ typedef struct CompileOptions {
 
 typedef struct RunReport {
     uint64_t bytes_read, bytes_written;
-    double seconds_read, seconds_kernel, seconds_write, seconds_sync, seconds_total; /* threads added up, but sync and total */
+    double seconds_read, seconds_kernel, seconds_write; /* all threads added up */
+    double seconds_sync, seconds_total;                 /* of the clock on the wall */
     uint64_t output_size;  /* all files */
     Str data_file;         /* empty if none */
 } RunReport;
@@ -28,7 +29,8 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
 /* Notes for people about choices made ("layer X: MatMulNBits cannot hold fp8, written as qdq"). */
 void compiled_notes(const Compiled *c, Buf *out);
 /* results: one per Plan.layers_planned. False: reported, nothing is left behind. */
-bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results, RunReport *report);
+bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results,
+                      RunReport *report);
 bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report);
 void compiled_discard(Compiled *c);
 

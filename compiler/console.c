@@ -38,6 +38,9 @@ int exit_of_code(Str code)
         return 1;
     }
     int n = atoi(code.data + 1);
+    if (n == 2) {
+        return 70; /* a bug of morc */
+    }
     if (n >= 900 && n < 1000) {
         return 3;
     }

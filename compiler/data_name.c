@@ -68,6 +68,7 @@ bool data_name_settle(Session *s, Output *const files[2], const Schedule *schedu
             TRY(patch_segment(files[0], segment, placeholder, digits));
         }
     }
-    *name = str_format(s->arena, "%.*s%s", (int)(placeholder.len - DIGITS), placeholder.data, digits);
+    Str stem = str_slice(placeholder, 0, placeholder.len - DIGITS);
+    *name = str_format(s->arena, "%.*s%s", STR_ARG(stem), digits);
     return true;
 }

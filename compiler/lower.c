@@ -37,8 +37,9 @@ static bool is_row(const ValueInfo *bias, int64_t n) {
 static void describe_product(Lower *l, IrOp *op, const Layer *layer) {
     const Node *node = layer->node;
     bool gemm = str_is(node->op, "Gemm");
-    bool plain = layer->weight_at == node && layer->weight_slot == 1 && node->domain.len == 0 && layer->weight->rank == 2 &&
-                 node->graph->function.len == 0 && node->inputs[0] && node->output_count == 1;
+    bool plain = layer->weight_at == node && layer->weight_slot == 1 && node->domain.len == 0 &&
+                 layer->weight->rank == 2 && node->graph->function.len == 0 && node->inputs[0] &&
+                 node->output_count == 1;
     if (gemm) {
         const Onnx__AttributeProto *alpha = node_attribute(node, "alpha");
         const Onnx__AttributeProto *beta = node_attribute(node, "beta");

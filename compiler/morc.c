@@ -95,7 +95,7 @@ int morc_main(int argc, char **argv, MorcEnv *env)
         session->stop = &env->stop;
         code = run(session, argc, argv, env);
         if (code == 70) {
-            fprintf(env->err, "morc: internal error: a stage failed without a message\n"
+            fprintf(env->err, "morc: internal error; nothing was put in place\n"
                               "  please report it with the recipe and the command line\n");
         }
     } else {

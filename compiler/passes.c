@@ -13,7 +13,7 @@ const Pass passes[] = {
     {NULL, false, NULL, NULL},
 };
 
-/* The order of the rows is the order of the pipeline, so what holds after `shape` holds for good. */
+/* Rows run in their order and `shape` is the first: types hold from there on. */
 bool passes_run_one(Session *s, Ir *ir, const Pass *pass) {
     TRY(pass->run(s, ir));
     Buf why = buf_on(ir->arena);

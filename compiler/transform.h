@@ -16,7 +16,8 @@ typedef struct Lowering {
 
 typedef struct Transform {
     Schema schema;
-    /* Can this layer take the step? Says what bind, which knows no transforms, could not. NULL: yes. */
+    /* Can this layer take the step? Says what bind, which knows no transforms, could not.
+     * NULL: it always can. */
     bool (*check)(Session *s, const PlanLayer *layer, const Step *step);
     /* Appends ops to the group. NULL: the step leaves weights alone. */
     bool (*lower)(Lowering *l, const Step *step);

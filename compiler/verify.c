@@ -3,8 +3,8 @@
  *   2. a value is used in its own group, after the op that makes it, and is of the kind (data or
  *      graph) that the operand wants
  *   3. a group has one weight, first, and every stated type is what infer says
- *   4. the computing ops are one chain: masks over the weight; then, each at most once, of one format
- *      and over the last mask, super, scale, zero, encode
+ *   4. the computing ops are one chain: masks over the weight; then, each at most once, of one
+ *      format and over the last mask, super, scale, zero, encode
  *   5. with need_types, every data value has a type */
 #include "compiler/verify.h"
 #include "compiler/infer.h"
@@ -177,7 +177,8 @@ static bool step_fits(Chain *c, const IrOp *op, const IrValue **slot) {
 
 static bool scale_fits(Chain *c, const IrOp *op) {
     bool two_levels = ir_is(op, "type", "e4m3");
-    return step_fits(c, op, &c->scale) && arg(op, 1) == c->super && two_levels == (c->super != NULL);
+    return step_fits(c, op, &c->scale) && arg(op, 1) == c->super &&
+           two_levels == (c->super != NULL);
 }
 
 static bool encode_fits(Chain *c, const IrOp *op) {

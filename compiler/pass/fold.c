@@ -10,7 +10,8 @@
 
 static bool hides_nothing(const IrOp *op) {
     if (op->info == IR_OP(mask_nm)) {
-        return ir_int(op, "keep", 0) == ir_int(op, "group", 0) || infer_same_mask(op, op->args.at[0]->op);
+        return ir_int(op, "keep", 0) == ir_int(op, "group", 0) ||
+               infer_same_mask(op, op->args.at[0]->op);
     }
     return op->info == IR_OP(mask_ratio) &&
            (ir_float(op, "fraction", 0) == 0 || infer_same_mask(op, op->args.at[0]->op));

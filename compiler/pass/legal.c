@@ -48,7 +48,7 @@ static bool check_mask(Session *s, const IrGroup *group, const IrOp *op) {
 static bool check_weight(Session *s, const IrGroup *group, const IrOp *op) {
     int element = ir_value_of(op)->type.element;
     if (element != 1 && element != 10 && element != 11 && element != 16) {
-        return report(s, group, op, "E0405", "this weight is not float32, float16, bfloat16 or float64");
+        return report(s, group, op, "E0405", "this weight is not of a float type");
     }
     return true;
 }

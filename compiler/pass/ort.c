@@ -2,7 +2,7 @@
  *
  *     layer %0 op=MatMul plain=yes ...       %3 = pack %2 layout=nbits
  *     %2 = encode %0, %1 format=int4    ->   %5 = store %3 name="w_q"
- *                                            replace %7, %5, %6 op=MatMulNBits .K=128 .N=384 .bits=4 ...
+ *                                            replace %7, %5, %6 op=MatMulNBits .K=128 ...
  *
  * It holds integers of 2, 4 or 8 bits in blocks (a power of two, 16 and up) of a float32 or float16
  * matrix on the right of MatMul or Gemm (alpha = beta = 1, no transA). Groups that it cannot hold
@@ -32,7 +32,7 @@ static const char *reason_against(const EmitGroup *e) {
     for (size_t i = 0; i < e->group->ops.len; i++) {
         const IrOp *op = e->group->ops.at[i];
         if (op->info == IR_OP(layer) && !ir_is(op, "plain", "yes")) {
-            return "it stands for x W + b only: no alpha, beta, transA, other operand or local function";
+            return "MatMulNBits is x W + b: no alpha, no beta, no transA, no local function";
         }
     }
     return NULL;

@@ -2,7 +2,7 @@
  *
  *     %2 = encode %0, %1 format=int4     ->   %3 = store %1 name="w_scale"
  *                                             %4 = store %2 name="w_q"
- *                                             %5 = node %4, %3 op=DequantizeLinear .axis=0 .block_size=128
+ *                                             %5 = node %4, %3 op=DequantizeLinear .axis=0 ...
  *                                             use %5 node=17 slot=1
  *                                             drop %0
  *

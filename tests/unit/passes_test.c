@@ -72,7 +72,8 @@ static void matmulnbits_takes_what_it_can_hold(void **state) {
           "emit ort microsoft", "uint8[6, 2, 16], f32[6, 2]", ".K=64 .N=6 .bits=4 .block_size=32");
     CHECK("ort", ENCODED("int4", "block axis=0 block=48 tail=short", "f32"),
           "power of two", "op=DequantizeLinear");
-    CHECK("ort", ENCODED("int4", "channel axis=1", "f32"), "note \"emit ort: 1 layer written as qdq",
+    CHECK("ort", ENCODED("int4", "channel axis=1", "f32"),
+          "note \"emit ort: 1 layer written as qdq",
           "first a.b: MatMulNBits needs `per block(N)`");
     CHECK("ort", ENCODED("e4m3", "block axis=0 block=32", "f32"), "integers of 2, 4 or 8 bits");
     CHECK("ort", ENCODED("int4", "block axis=0 block=32", "f16"), "in the type of the weight");
@@ -197,7 +198,8 @@ static void no_text_crashes_a_pass(void **state) {
         memcpy(text, base, sizeof base);
         for (int i = 0; i < 2; i++) {
             seed = seed * 6364136223846793005u + 1442695040888963407u;
-            text[30 + (seed >> 33) % (sizeof text - 31)] = base[30 + (seed >> 12) % (sizeof base - 31)];
+            size_t to = 30 + (seed >> 33) % (sizeof text - 31);
+            text[to] = base[30 + (seed >> 12) % (sizeof base - 31)];
         }
         Ir *ir;
         Buf why = buf_on(s->arena);
