@@ -12,9 +12,40 @@ double clock_seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* JSON objects live on the arena of the run that builds them, so that an allocation failure in the
+ * middle of one leaks nothing; between runs cJSON is as it always is. */
+static _Thread_local Arena *json_arena;
+
+static void *json_alloc(size_t size)
+{
+    return json_arena ? arena_alloc(json_arena, size) : malloc(size);
+}
+
+static void json_free(void *p)
+{
+    if (!json_arena) {
+        free(p);
+    }
+}
+
+static void json_end(Session *s, void *owner)
+{
+    (void)s;
+    (void)owner;
+    json_arena = NULL;
+}
+
+static void json_begin(Session *s)
+{
+    cJSON_InitHooks(&(cJSON_Hooks){json_alloc, json_free});
+    json_arena = s->arena;
+    session_on_close(s, arena_new(s->arena, Cleanup), json_end, NULL);
+}
+
 void console_open(Console *c, Session *s, MorcEnv *env, const Args *args)
 {
     memset(c, 0, sizeof *c);
+    json_begin(s);
     c->s = s;
     c->env = env;
     c->json = args->json;
@@ -123,9 +154,7 @@ void console_json(Console *c, cJSON *object)
 
 void json_text(cJSON *object, const char *key, Str text)
 {
-    Arena *a = arena_open();
-    cJSON_AddStringToObject(object, key, str_safe_c(a, text));
-    arena_close(a);
+    cJSON_AddStringToObject(object, key, str_safe_c(json_arena, text));
 }
 
 static void draw_bar(Console *c, const char *pass, uint64_t done, uint64_t total, double now)

@@ -1,7 +1,6 @@
 /* See morc.h: parses the command line, runs one verb, turns diagnostics into an exit code. */
 #include "compiler/morc.h"
 #include <stdlib.h>
-#include <unistd.h>
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
 #include "runtime/base/alloc.h"
@@ -65,8 +64,9 @@ static int run(Session *s, int argc, char **argv, MorcEnv *env)
 {
     Args args;
     bool parsed = args_parse(s, argc, argv, &args);
-    s->threads = args.threads ? args.threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    s->threads = s->threads < 1 ? 1 : s->threads > LIMIT_THREADS ? LIMIT_THREADS : s->threads;
+    if (args.threads) {
+        s->threads = args.threads < LIMIT_THREADS ? args.threads : LIMIT_THREADS;
+    }
     s->memory = args.memory;
     Console console;
     console_open(&console, s, env, &args);
