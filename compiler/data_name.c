@@ -22,14 +22,10 @@ static bool hash_file(Session *s, Output *file, uint64_t *hash) {
     int error = 0;
     for (uint64_t at = 0; at < file->size && error == 0;) {
         size_t want = file->size - at < PIECE ? (size_t)(file->size - at) : PIECE;
-        ssize_t got = s->sys->pread(file->fd, piece, want, (off_t)at);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        error = got < 0 ? errno : got == 0 ? EIO : 0;
+        error = output_read(file, at, piece, want);
         if (error == 0) {
-            XXH3_64bits_update(state, piece, (size_t)got);
-            at += (uint64_t)got;
+            XXH3_64bits_update(state, piece, want);
+            at += want;
         }
     }
     *hash = XXH3_64bits_digest(state);
