@@ -36,7 +36,8 @@ int main(int argc, char **argv)
         action.sa_flags = SA_RESTART;
         sigaction(signals[i], &action, NULL);
     }
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error like any other */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe and a file too large are errors like any other */
+    signal(SIGXFSZ, SIG_IGN);
     int code = morc_main(argc, argv, &env);
     if (fflush(stdout) != 0 && code == 0) {
         code = 5;

@@ -23,7 +23,7 @@ typedef struct AllocGuard {
 
 /* Use: `alloc_guard_push(&g); if (setjmp(g.jump)) { failed } else { work } alloc_guard_pop(&g);`
  * A guard that was jumped to is popped already (popping it again does no harm), so what fails while
- * a failure is being handled goes to the outer guard. Guards belong to the thread that made them. */
+ * a failure is being handled goes to the outer guard. Guards belong to their thread. */
 void alloc_guard_push(AllocGuard *guard);
 void alloc_guard_pop(AllocGuard *guard);
 /* What a failed allocation does; also for sizes that overflow, and to pass a failure on. */

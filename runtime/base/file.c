@@ -354,23 +354,37 @@ static const char *cannot_be_text(const Session *s, int fd) {
     return NULL;
 }
 
+/* An open text, so that its descriptor outlives no allocation failure. */
+typedef struct Text {
+    int fd;
+    Cleanup cleanup;
+} Text;
+
+static void close_text(Session *s, void *owner) {
+    const Text *text = owner;
+    if (text->fd > STDIN_FILENO) {
+        s->sys->close(text->fd);
+    }
+}
+
 bool file_read_text(Session *s, Str path, size_t limit, Str *text) {
-    bool standard = str_is(path, "-");
+    const bool standard = str_is(path, "-");
     if (memchr(path.data, 0, path.len)) {
         return cannot_read(s, path, "the path contains a NUL") != NULL;
     }
     const char *name = str_c(s->arena, path);
+    Text *file = arena_new(s->arena, Text);
     Buf b = buf_on(s->arena);
-    int fd = standard ? STDIN_FILENO : open_path(s, name);
-    const char *why = standard ? NULL : cannot_be_text(s, fd);
-    if (!why && !read_all(s, fd, limit, &b)) {
+    file->fd = standard ? STDIN_FILENO : open_path(s, name);
+    session_on_close(s, &file->cleanup, close_text, file);
+    const char *why = standard ? NULL : cannot_be_text(s, file->fd);
+    if (!why && !read_all(s, file->fd, limit, &b)) {
         why = strerror(errno);
     } else if (!why && b.len > limit) {
         why = str_format(s->arena, "it is longer than %s", str_bytes(s->arena, limit).data).data;
     }
-    if (fd >= 0 && !standard) {
-        s->sys->close(fd);
-    }
+    session_forget(s, &file->cleanup);
+    close_text(s, file);
     if (why) {
         cannot_read(s, standard ? STR("the standard input") : path, why);
         return false;

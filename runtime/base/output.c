@@ -225,6 +225,24 @@ int output_write(const Output *out, uint64_t offset, const void *data, size_t si
     return 0;
 }
 
+int output_read(const Output *out, uint64_t offset, void *data, size_t size) {
+    char *to = data;
+    for (int interrupted = 0; size > 0;) {
+        ssize_t done = out->session->sys->pread(out->fd, to, size, (off_t)offset);
+        if (done > 0) {
+            to += done;
+            offset += (uint64_t)done;
+            size -= (size_t)done;
+            interrupted = 0;
+        } else if (done == 0) {
+            return EIO;
+        } else if (errno != EINTR || ++interrupted > FILE_TRIES) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
 int output_copy(const Output *out, uint64_t offset, const Input *in, uint64_t in_offset,
                 uint64_t size) {
     for (int idle = 0; size > 0;) {

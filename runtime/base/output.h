@@ -22,11 +22,13 @@ typedef struct Output {
 
 Output *output_open(Session *s, Str path, uint64_t size);
 bool output_exists(Session *s, Str path);  /* a link counts, wherever it leads */
-/* These two are thread-safe (no allocation, no diags): 0 or an errno value. Short writes and EINTR
- * are handled. output_copy copies in the kernel where it can and from the mapping where not. */
+/* These three are thread-safe (no allocation, no diags): 0 or an errno value. Short counts and EINTR
+ * are handled. output_copy copies in the kernel where it can and from the mapping where not;
+ * output_read reads back what was written, and beyond the end is EIO. */
 int output_write(const Output *out, uint64_t offset, const void *data, size_t size);
 int output_copy(const Output *out, uint64_t offset, const Input *in, uint64_t in_offset,
                 uint64_t size);
+int output_read(const Output *out, uint64_t offset, void *data, size_t size);
 bool output_fail(Output *out, int error);  /* reports E1102 "cannot write", returns false */
 bool output_sync(Output *out);             /* fsync; a failure is final */
 bool output_commit(Output *out);           /* sync, link, rename, fsync(dir); closes the Output */

@@ -449,7 +449,7 @@ HOSTILE["long_raw"] = lambda _: wrapped(weight_bytes(raw=b"\0" * (64 * 48 * 4 + 
 HOSTILE["huge_dims"] = lambda _: wrapped(weight_bytes(dims=(1 << 40, 1 << 40)))
 HOSTILE["dims_wrap_to_zero"] = lambda _: wrapped(weight_bytes(dims=(1 << 32, 1 << 32), raw=b""))
 HOSTILE["negative_dim"] = lambda _: wrapped(weight_bytes(dims=(-64, 48)))
-HOSTILE["unknown_type"] = lambda _: wrapped(weight_bytes(data_type=9999))
+HOSTILE["any_unknown_type"] = lambda _: wrapped(weight_bytes(data_type=9999))
 HOSTILE["raw_and_typed"] = lambda _: wrapped(weight_bytes(extra=field(4, struct.pack("<f", 1.0))))
 HOSTILE["many_dims"] = lambda _: wrapped(weight_bytes(dims=(1,) * 5000, raw=b"\0" * 4))
 

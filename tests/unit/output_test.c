@@ -67,6 +67,17 @@ static void nothing_shows_before_the_commit(void **state) {
     assert_int_equal(output_write(out, 0, "the", 3), 0);
     expect_file("out", "old");
     assert_int_equal(entries(), 1);
+    char back[8] = "";
+    faulty_short_writes(true);
+    assert_int_equal(output_read(out, 0, back, 6), 0);
+    faulty_short_writes(false);
+    assert_string_equal(back, "thenew");
+    assert_int_equal(output_read(out, 1, back, 6), EIO);
+    faulty_set(1, EINTR, false);
+    assert_int_equal(output_read(out, 5, back, 1), 0);
+    faulty_set(1, EINTR, true);
+    assert_int_equal(output_read(out, 0, back, 6), EINTR);
+    faulty_set(0, 0, false);
     assert_true(output_sync(out));
     assert_true(output_commit(out));
     expect_file("out", "thenew");
