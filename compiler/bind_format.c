@@ -184,22 +184,10 @@ typedef struct Trouble {
     int64_t group; /* block or N:M group that does not divide */
 } Trouble;
 
-/* "int4 per block(128)" -> "block(128)" */
-static Span after_per(Span span) {
-    Str text = span_text(span);
-    for (size_t i = 0; i + 5 <= text.len; i++) {
-        if (memcmp(text.data + i, " per ", 5) == 0) {
-            uint32_t skip = (uint32_t)i + 5;
-            return (Span){span.source, span.offset + skip, span.length - skip};
-        }
-    }
-    return span;
-}
-
 static Span format_span(const Trouble *t) {
     const FormatValue *f = t->format;
     if (f && f->per_span.source && f->per_span.length) {
-        return after_per(f->per_span);
+        return f->per_span;
     }
     const BoundArg *arg = step_arg(t->step, "weight");
     return f && f->element_span.source ? f->element_span : arg ? arg->span : t->step->span;

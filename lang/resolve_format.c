@@ -235,7 +235,7 @@ static bool per_block(Resolver *r, Context c, const Ast *e, FormatValue *f) {
     f->block_max = max ? max->value->integer : 0;
     f->block_rows = rows ? rows->value->integer : 0;
     f->tail_short = tail != NULL;
-    f->per_span = span_join(e->name_span, e->span);
+    f->per_span = e->name_span; /* "block(64)", without the element before it */
     f->per_span.length = e->span.offset + e->span.length - e->name_span.offset;
     if (rows) {
         for_later(r, f->per_span, "a block in two dimensions");
