@@ -294,8 +294,9 @@ static void say_scale(const Trouble *t) {
     Session *s = t->b->s;
     Buf text = buf_on(s->arena);
     format_print(t->format, &text);
-    Diag *d = diag_error(s, "E0506", format_span(t), "`%.*s` does not fit weights of type %s",
-                         STR_ARG(buf_view(&text)), type_name(t->first->weight->type));
+    Diag *d = diag_error(s, "E0506", t->format->scale->element_span,
+                         "`%.*s` does not fit weights of type %s", STR_ARG(buf_view(&text)),
+                         type_name(t->first->weight->type));
     diag_label(d, "%.*s", STR_ARG(plural(s->arena, t->layers.count, "layer")));
     diag_note(d, "scales are stored in the type of the weights (float32 for float64)");
     diag_help(d, "leave out `scale %.*s`", STR_ARG(t->format->scale->element));
