@@ -325,11 +325,13 @@ static void report_order(Resolver *r, const Step *early, const Step *late, bool 
 
 static void report_pair(Resolver *r, const Step *first, const Step *second) {
     bool skip = first->schema->phase == PHASE_SKIP || second->schema->phase == PHASE_SKIP;
-    Diag *d = skip
-                  ? diag_error(r->s, "E0403", second->name_span, "`skip` stands alone")
-                  : diag_error(r->s, "E0403", second->name_span, "these weights get two encodings");
+    bool edit = first->schema->phase == PHASE_EDIT;
+    Diag *d = diag_error(r->s, "E0403", second->name_span, "%s",
+                         skip   ? "`skip` stands alone"
+                         : edit ? "these weights get the same step twice"
+                                : "these weights get two encodings");
     diag_label(d, skip ? "it leaves nothing for other steps" : "... and again here");
-    diag_span(d, first->name_span, skip ? "beside this" : "encoded here ...");
+    diag_span(d, first->name_span, skip ? "beside this" : edit ? "first here ..." : "encoded here ...");
     not_for_later(r, first->span);
     not_for_later(r, second->span);
 }
@@ -343,8 +345,9 @@ void check_stack(Resolver *r, const StepList *steps) {
         }
         bool skip =
             step->schema->phase == PHASE_SKIP || (last && last->schema->phase == PHASE_SKIP);
-        bool twice =
-            last && last->schema->phase == PHASE_ENCODE && step->schema->phase == PHASE_ENCODE;
+        bool twice = last && (last->schema == step->schema ||
+                              (last->schema->phase == PHASE_ENCODE &&
+                               step->schema->phase == PHASE_ENCODE));
         if (last && (skip || twice)) {
             report_pair(r, last, step);
         } else if (furthest && step->schema->phase < furthest->schema->phase) {
