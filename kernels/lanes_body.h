@@ -244,11 +244,41 @@ static void pack(int bits, const uint8_t *restrict codes, int64_t n, uint8_t *re
     }
 }
 
+typedef uint8_t Bytes __attribute__((vector_size(16)));
+
+/* A square of 16 x 16 bytes: four perfect shuffles of its rows turn it over. */
+INLINE void turn_square(const uint8_t *src, int64_t stride, uint8_t *dst, int64_t dst_stride) {
+    Bytes a[16], b[16];
+    for (int i = 0; i < 16; i++) {
+        memcpy(&a[i], src + i * stride, sizeof a[i]);
+    }
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 8; i++) {
+            b[2 * i] = __builtin_shufflevector(a[i], a[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5,
+                                               21, 6, 22, 7, 23);
+            b[2 * i + 1] = __builtin_shufflevector(a[i], a[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12,
+                                                   28, 13, 29, 14, 30, 15, 31);
+        }
+        memcpy(a, b, sizeof a);
+    }
+    for (int i = 0; i < 16; i++) {
+        memcpy(dst + i * dst_stride, &a[i], sizeof a[i]);
+    }
+}
+
 static void turn(const uint8_t *restrict codes, int64_t rows, int64_t columns,
                  uint8_t *restrict dst) {
-    for (int64_t j = 0; j < columns; j++) {
-        for (int64_t i = 0; i < rows; i++) {
-            dst[j * rows + i] = codes[i * columns + j];
+    for (int64_t j = 0; j < columns; j += 16) {
+        for (int64_t i = 0; i < rows; i += 16) {
+            if (i + 16 <= rows && j + 16 <= columns) {
+                turn_square(codes + i * columns + j, columns, dst + j * rows + i, rows);
+                continue;
+            }
+            for (int64_t c = j; c < columns && c < j + 16; c++) {
+                for (int64_t r = i; r < rows && r < i + 16; r++) {
+                    dst[c * rows + r] = codes[r * columns + c];
+                }
+            }
         }
     }
 }

@@ -203,12 +203,15 @@ static void prune_groups(const Work *work, const Tile *tile) {
     }
 }
 
-/* The columns to the right are read next; a row of a tile is too short for the processor to see
- * that by itself. */
-static void prefetch_right(const Work *work, int64_t first, int64_t n) {
+/* What is read next: the columns to the right or, in the last of a chunk of columns, the rows
+ * below. A row of a tile is too short for the processor to see that by itself. */
+static void prefetch_next(const Work *work, const Tile *tile, int64_t first) {
+    const Shape *const s = &work->shape;
+    const bool below = s->columns > 0 && s->columns <= s->tile_columns;
+    const int64_t ahead = below ? tile->rows * tile->stride : tile->columns;
     const int64_t size = source_size(work->k->source);
-    const int64_t begin = least(first + n, work->k->count) * size;
-    const int64_t end = least(first + 2 * n, work->k->count) * size;
+    const int64_t begin = least(first + ahead, work->k->count) * size;
+    const int64_t end = least(first + ahead + tile->columns, work->k->count) * size;
     for (int64_t at = begin; at < end; at += 64) {
         __builtin_prefetch((const char *)work->src + at);
     }
@@ -218,7 +221,7 @@ void tile_load(Work *work, const Tile *tile) {
     for (int64_t r = 0; r < tile->rows; r++) {
         float *const w = work->w + r * tile->columns;
         const int64_t first = tile->first + r * tile->stride;
-        prefetch_right(work, first, tile->columns);
+        prefetch_next(work, tile, first);
         if (work->lanes->widen(work->k->source, work->src, first, tile->columns, w) >=
             0x7f800000u) {
             note_nonfinite(work, w, first, tile->columns);
