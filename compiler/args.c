@@ -14,7 +14,7 @@
 typedef struct VerbRow {
     const char *name;
     Verb verb;
-    int least, most;       /* positional arguments; most < 0: any number */
+    int least, most; /* positional arguments; most < 0: any number */
     const char *usage, *doc;
 } VerbRow;
 
@@ -32,40 +32,55 @@ static const VerbRow verbs[] = {
 };
 
 /* In the language's design, not in this build. */
-static const char *const verbs_later[] = {"diff",   "bench", "restore", "repl", "lock",
-                                          "verify", "vendor", "doctor", "lsp",  "import", "data",
-                                          "stats",  NULL};
+static const char *const verbs_later[] = {"diff",   "bench",  "restore", "repl", "lock",
+                                          "verify", "vendor", "doctor",  "lsp",  "import",
+                                          "data",   "stats",  NULL};
 
 typedef enum FlagKind {
-    FLAG_BOOL, FLAG_TEXT, FLAG_PARAM, FLAG_COUNT, FLAG_SIZE, FLAG_INLINE, FLAG_LATER
+    FLAG_BOOL,
+    FLAG_TEXT,
+    FLAG_PARAM,
+    FLAG_COUNT,
+    FLAG_SIZE,
+    FLAG_INLINE,
+    FLAG_LATER
 } FlagKind;
 
 typedef struct Flag {
     char brief;
     const char *name, *value;
     FlagKind kind;
-    size_t field;      /* offset in Args */
-    unsigned verbs;    /* that take it */
+    size_t field;   /* offset in Args */
+    unsigned verbs; /* that take it */
     const char *doc;
 } Flag;
 
 #define FIELD(name) offsetof(Args, name)
 static const Flag flags[] = {
-    {'o', "output", "FILE", FLAG_TEXT, FIELD(output), ON(VERB_RUN), "where the result goes (default: STEM.mor.onnx here)"},
+    {'o', "output", "FILE", FLAG_TEXT, FIELD(output), ON(VERB_RUN),
+     "where the result goes (default: STEM.mor.onnx here)"},
     {'e', "recipe", "TEXT", FLAG_INLINE, 0, RECIPES, "a recipe on the command line"},
-    {'p', "param", "NAME=EXPR", FLAG_PARAM, 0, RECIPES, "set a parameter of the recipe; repeatable"},
-    {0, "params", "FILE", FLAG_TEXT, FIELD(params_file), RECIPES, "parameters from a file of `let NAME = EXPR` lines"},
+    {'p', "param", "NAME=EXPR", FLAG_PARAM, 0, RECIPES,
+     "set a parameter of the recipe; repeatable"},
+    {0, "params", "FILE", FLAG_TEXT, FIELD(params_file), RECIPES,
+     "parameters from a file of `let NAME = EXPR` lines"},
     {0, "target", "SM", FLAG_TEXT, FIELD(target), RECIPES, "GPU that will run the model: sm_90"},
     {'n', "dry-run", NULL, FLAG_BOOL, FIELD(dry_run), ON(VERB_RUN), "same as `plan`"},
     {'f', "force", NULL, FLAG_BOOL, FIELD(force), ON(VERB_RUN), "replace the output if it exists"},
-    {0, "keep-going", NULL, FLAG_BOOL, FIELD(keep_going), ON(VERB_RUN), "write the output although an `expect` failed"},
+    {0, "keep-going", NULL, FLAG_BOOL, FIELD(keep_going), ON(VERB_RUN),
+     "write the output although an `expect` failed"},
     {0, "deny", "warnings", FLAG_TEXT, FIELD(color), RECIPES, "treat warnings as errors"},
-    {'d', "dump", "NAME", FLAG_TEXT, FIELD(dump), RECIPES, "print one stage and stop; `-d list` names them"},
+    {'d', "dump", "NAME", FLAG_TEXT, FIELD(dump), RECIPES,
+     "print one stage and stop; `-d list` names them"},
     {0, "device", "auto|host", FLAG_TEXT, FIELD(device), ON(VERB_RUN), "what runs the kernels"},
-    {0, "threads", "N", FLAG_COUNT, FIELD(threads), ON(VERB_RUN), "worker threads (default: one a processor)"},
-    {0, "memory", "SIZE", FLAG_SIZE, FIELD(memory), ON(VERB_RUN), "cap on tensors in flight: 64MiB"},
-    {0, "check", NULL, FLAG_BOOL, FIELD(fmt_check), ON(VERB_FMT), "change nothing; exit 1 if a file would change"},
-    {0, "diff", NULL, FLAG_BOOL, FIELD(fmt_diff), ON(VERB_FMT), "change nothing; print what would change"},
+    {0, "threads", "N", FLAG_COUNT, FIELD(threads), ON(VERB_RUN),
+     "worker threads (default: one a processor)"},
+    {0, "memory", "SIZE", FLAG_SIZE, FIELD(memory), ON(VERB_RUN),
+     "cap on tensors in flight: 64MiB"},
+    {0, "check", NULL, FLAG_BOOL, FIELD(fmt_check), ON(VERB_FMT),
+     "change nothing; exit 1 if a file would change"},
+    {0, "diff", NULL, FLAG_BOOL, FIELD(fmt_diff), ON(VERB_FMT),
+     "change nothing; print what would change"},
     {0, "fix", NULL, FLAG_BOOL, FIELD(fix), ON(VERB_CHECK), "apply the fixes that are safe"},
     {0, "pass", "NAME", FLAG_TEXT, FIELD(pass), ON(VERB_OPT), "the pass to run"},
     {0, "json", NULL, FLAG_BOOL, FIELD(json), ANY, "one JSON object a line on stdout"},
@@ -87,22 +102,20 @@ enum { FLAG_ROWS = sizeof flags / sizeof *flags, VERB_ROWS = sizeof verbs / size
 typedef struct Parser {
     Session *s;
     Args *args;
-    const Source *line;       /* the whole command line as a pseudo-source */
-    uint32_t *offsets;        /* of each argv in it */
+    const Source *line; /* the whole command line as a pseudo-source */
+    uint32_t *offsets;  /* of each argv in it */
     int argc;
     char **argv;
-    bool *used;               /* flags seen */
+    bool *used; /* flags seen */
     int *used_at;
     bool help, version, limits;
 } Parser;
 
-static Span argument_span(const Parser *p, int i)
-{
+static Span argument_span(const Parser *p, int i) {
     return (Span){p->line, p->offsets[i], (uint32_t)strlen(p->argv[i])};
 }
 
-static const Source *join_line(Session *s, int argc, char **argv, uint32_t *offsets)
-{
+static const Source *join_line(Session *s, int argc, char **argv, uint32_t *offsets) {
     Buf b = buf_on(s->arena);
     for (int i = 0; i < argc; i++) {
         Str word = str_from(i == 0 ? "morc" : argv[i]);
@@ -115,8 +128,7 @@ static const Source *join_line(Session *s, int argc, char **argv, uint32_t *offs
     return source_make(s->arena, STR("command line"), buf_view(&b), false);
 }
 
-static bool unknown_flag(Parser *p, int i, Str name)
-{
+static bool unknown_flag(Parser *p, int i, Str name) {
     Str names[FLAG_ROWS];
     for (int f = 0; f < FLAG_ROWS; f++) {
         names[f] = str_from(flags[f].name);
@@ -131,15 +143,14 @@ static bool unknown_flag(Parser *p, int i, Str name)
     return false;
 }
 
-static bool bad_value(Parser *p, int i, const Flag *flag, const char *expected)
-{
-    Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`--%s` takes %s", flag->name, expected);
+static bool bad_value(Parser *p, int i, const Flag *flag, const char *expected) {
+    Diag *d =
+        diag_error(p->s, "E1110", argument_span(p, i), "`--%s` takes %s", flag->name, expected);
     diag_label(d, "not %s", expected);
     return false;
 }
 
-static bool parse_count(Str text, int *out)
-{
+static bool parse_count(Str text, int *out) {
     char buffer[16];
     if (text.len == 0 || text.len >= sizeof buffer) {
         return false;
@@ -157,8 +168,7 @@ static bool parse_count(Str text, int *out)
 }
 
 /* 300MiB, 2GiB, 64KiB or plain bytes */
-static bool parse_size(Str text, uint64_t *out)
-{
+static bool parse_size(Str text, uint64_t *out) {
     uint64_t n = 0, unit = 1;
     size_t i = 0;
     while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') {
@@ -181,8 +191,7 @@ static bool parse_size(Str text, uint64_t *out)
     return i > 0 && n > 0 && !__builtin_mul_overflow(n, unit, out);
 }
 
-static bool take_param(Parser *p, int i, Str text)
-{
+static bool take_param(Parser *p, int i, Str text) {
     int64_t eq = str_find(text, '=');
     if (eq <= 0) {
         Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`-p` takes NAME=EXPR");
@@ -191,14 +200,14 @@ static bool take_param(Parser *p, int i, Str text)
     }
     Span word = argument_span(p, i);
     uint32_t skip = word.length - (uint32_t)text.len; /* "-p" may be attached */
-    ParamFlag param = {str_slice(text, 0, (size_t)eq), str_slice(text, (size_t)eq + 1, text.len),
+    ParamFlag param = {str_slice(text, 0, (size_t)eq),
+                       str_slice(text, (size_t)eq + 1, text.len),
                        {word.source, word.offset + skip, (uint32_t)eq}};
     vec_push(p->s->arena, &p->args->params, param);
     return true;
 }
 
-static bool set_flag(Parser *p, int i, const Flag *flag, Str value)
-{
+static bool set_flag(Parser *p, int i, const Flag *flag, Str value) {
     char *base = (char *)p->args;
     switch (flag->kind) {
     case FLAG_BOOL:
@@ -234,13 +243,13 @@ static bool set_flag(Parser *p, int i, const Flag *flag, Str value)
     case FLAG_LATER:
         break;
     }
-    Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`--%s` is not in this build", flag->name);
+    Diag *d =
+        diag_error(p->s, "E1110", argument_span(p, i), "`--%s` is not in this build", flag->name);
     diag_label(d, "part of the language, not built yet");
     return false;
 }
 
-static const Flag *find_flag(Str word, bool brief)
-{
+static const Flag *find_flag(Str word, bool brief) {
     for (int f = 0; f < FLAG_ROWS; f++) {
         if (brief ? flags[f].brief && word.data[0] == flags[f].brief
                   : str_is(word, flags[f].name)) {
@@ -251,8 +260,7 @@ static const Flag *find_flag(Str word, bool brief)
 }
 
 /* One argument that begins with '-'. *i moves on when its value is the next word. */
-static bool take_flag(Parser *p, int *i)
-{
+static bool take_flag(Parser *p, int *i) {
     int at = *i;
     Str word = str_from(p->argv[at]);
     bool brief = word.data[1] != '-';
@@ -280,7 +288,8 @@ static bool take_flag(Parser *p, int *i)
     }
     long row = flag - flags;
     if (p->used[row] && flag->value && flag->kind != FLAG_PARAM) {
-        Diag *d = diag_error(p->s, "E1110", argument_span(p, at), "`--%s` is given twice", flag->name);
+        Diag *d =
+            diag_error(p->s, "E1110", argument_span(p, at), "`--%s` is given twice", flag->name);
         diag_span(d, argument_span(p, p->used_at[row]), "first here");
         return false;
     }
@@ -289,18 +298,16 @@ static bool take_flag(Parser *p, int *i)
     return set_flag(p, *i, flag, value);
 }
 
-static bool is_recipe_word(Str word)
-{
+static bool is_recipe_word(Str word) {
     return str_is(word, "-") || str_ends(word, STR(".mor")) || str_find(word, '/') >= 0;
 }
 
-static bool unknown_verb(Parser *p, int i)
-{
+static bool unknown_verb(Parser *p, int i) {
     Str word = str_from(p->argv[i]);
     for (int v = 0; verbs_later[v]; v++) {
         if (str_is(word, verbs_later[v])) {
-            Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`morc %s` is not in this build",
-                                 verbs_later[v]);
+            Diag *d = diag_error(p->s, "E1110", argument_span(p, i),
+                                 "`morc %s` is not in this build", verbs_later[v]);
             diag_label(d, "part of the language, not built yet");
             return false;
         }
@@ -320,8 +327,7 @@ static bool unknown_verb(Parser *p, int i)
     return false;
 }
 
-static bool choose_verb(Parser *p, int first)
-{
+static bool choose_verb(Parser *p, int first) {
     p->args->verb = p->args->dry_run ? VERB_PLAN : VERB_RUN;
     if (first == 0) {
         return true;
@@ -330,16 +336,14 @@ static bool choose_verb(Parser *p, int first)
     for (int v = 1; v < VERB_ROWS; v++) {
         if (str_is(word, verbs[v].name)) {
             p->args->verb = verbs[v].verb;
-            memmove(p->args->files.at, p->args->files.at + 1,
-                    --p->args->files.len * sizeof(Str));
+            memmove(p->args->files.at, p->args->files.at + 1, --p->args->files.len * sizeof(Str));
             return true;
         }
     }
     return p->args->has_inline || is_recipe_word(word) || unknown_verb(p, first);
 }
 
-static const VerbRow *verb_row(Verb verb)
-{
+static const VerbRow *verb_row(Verb verb) {
     for (int v = 0; v < VERB_ROWS; v++) {
         if (verbs[v].verb == verb) {
             return &verbs[v];
@@ -348,8 +352,7 @@ static const VerbRow *verb_row(Verb verb)
     return &verbs[0];
 }
 
-static bool check_counts(Parser *p)
-{
+static bool check_counts(Parser *p) {
     const VerbRow *row = verb_row(p->args->verb);
     int n = (int)p->args->files.len + (p->args->has_inline ? 1 : 0);
     int least = row->least;
@@ -360,15 +363,14 @@ static bool check_counts(Parser *p)
         return true;
     }
     Span end = {p->line, (uint32_t)p->line->text.len, 1};
-    Diag *d = diag_error(p->s, "E1110", n < least ? end : argument_span(p, p->argc - 1),
-                         n < least ? "something is missing on the command line"
-                                   : "too many arguments");
+    Diag *d =
+        diag_error(p->s, "E1110", n < least ? end : argument_span(p, p->argc - 1),
+                   n < least ? "something is missing on the command line" : "too many arguments");
     diag_help(d, "usage: morc %s%s%s", row->name, *row->name ? " " : "", row->usage);
     return false;
 }
 
-static bool check_flags_of_verb(Parser *p)
-{
+static bool check_flags_of_verb(Parser *p) {
     unsigned verb = ON(p->args->verb) | (p->args->dry_run ? ON(VERB_RUN) : 0u);
     for (int f = 0; f < FLAG_ROWS; f++) {
         if (p->used[f] && !(flags[f].verbs & verb)) {
@@ -390,15 +392,15 @@ static bool check_flags_of_verb(Parser *p)
         return false;
     }
     Str color = p->args->color;
-    if (color.len && !str_is(color, "auto") && !str_is(color, "always") && !str_is(color, "never")) {
+    if (color.len && !str_is(color, "auto") && !str_is(color, "always") &&
+        !str_is(color, "never")) {
         diag_error(p->s, "E1110", NO_SPAN, "`--color` is auto, always or never");
         return false;
     }
     return true;
 }
 
-bool args_parse(Session *s, int argc, char **argv, Args *out)
-{
+bool args_parse(Session *s, int argc, char **argv, Args *out) {
     memset(out, 0, sizeof *out);
     Parser p = {.s = s, .args = out, .argc = argc, .argv = argv};
     p.offsets = arena_many(s->arena, uint32_t, (size_t)argc + 1);
@@ -443,15 +445,15 @@ bool args_parse(Session *s, int argc, char **argv, Args *out)
     return check_flags_of_verb(&p) && check_counts(&p);
 }
 
-void args_help(Verb verb, Buf *out)
-{
+void args_help(Verb verb, Buf *out) {
     if (verb == VERB_HELP) {
         buf_printf(out, "morc %s compresses neural networks as a recipe says.\n\n", MORC_VERSION);
     }
     for (int v = 0; v < VERB_ROWS; v++) {
         if (verb == VERB_HELP || verbs[v].verb == verb) {
             Buf usage = buf_on(out->arena);
-            buf_printf(&usage, "morc %s%s%s", verbs[v].name, *verbs[v].name ? " " : "", verbs[v].usage);
+            buf_printf(&usage, "morc %s%s%s", verbs[v].name, *verbs[v].name ? " " : "",
+                       verbs[v].usage);
             buf_printf(out, "  %-44s %s\n", usage.data, verbs[v].doc);
         }
     }
@@ -470,6 +472,8 @@ void args_help(Verb verb, Buf *out)
                    flags[f].value ? flags[f].value : "");
         buf_printf(out, "  %-32s %s\n", left.data, flags[f].doc);
     }
-    buf_printf(out, "\nExit: 0 done, 1 recipe, 2 command line, 3 an expect failed, 4 this machine cannot,\n"
-                    "5 a file, 70 a bug in morc, 128+n a signal.\n");
+    buf_printf(
+        out,
+        "\nExit: 0 done, 1 recipe, 2 command line, 3 an expect failed, 4 this machine cannot,\n"
+        "5 a file, 70 a bug in morc, 128+n a signal.\n");
 }

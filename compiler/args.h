@@ -5,27 +5,36 @@
 #include "runtime/base/session.h"
 
 typedef enum Verb {
-    VERB_RUN, VERB_CHECK, VERB_PLAN, VERB_EXPLAIN, VERB_INSPECT, VERB_FMT, VERB_OPT,
-    VERB_HELP, VERB_VERSION, VERB_LIMITS, VERB_DUMPS
+    VERB_RUN,
+    VERB_CHECK,
+    VERB_PLAN,
+    VERB_EXPLAIN,
+    VERB_INSPECT,
+    VERB_FMT,
+    VERB_OPT,
+    VERB_HELP,
+    VERB_VERSION,
+    VERB_LIMITS,
+    VERB_DUMPS
 } Verb;
 
 typedef struct ParamFlag {
     Str name, expr;
-    Span name_span;        /* in a pseudo-source that holds the whole line */
+    Span name_span; /* in a pseudo-source that holds the whole line */
 } ParamFlag;
 
 typedef struct Args {
     Verb verb;
-    Vec(Str) files;        /* positional arguments after the verb */
-    Str inline_recipe;     /* -e TEXT */
+    Vec(Str) files;    /* positional arguments after the verb */
+    Str inline_recipe; /* -e TEXT */
     bool has_inline;
     Vec(ParamFlag) params; /* -p NAME=EXPR, in order */
     Str params_file, output, target, device, dump, color, pass;
     bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix;
-    bool dry_run;          /* -n: the run verb becomes plan */
-    int threads;           /* 0: as many as there are processors */
-    uint64_t memory;       /* 0: default */
-    Str line;              /* the command line as one text, for messages */
+    bool dry_run;    /* -n: the run verb becomes plan */
+    int threads;     /* 0: as many as there are processors */
+    uint64_t memory; /* 0: default */
+    Str line;        /* the command line as one text, for messages */
 } Args;
 
 bool args_parse(Session *s, int argc, char **argv, Args *out);

@@ -4,7 +4,7 @@
 #define COMPILER_CMD_H
 #include "compiler/console.h"
 
-bool cmd_run(Console *c, const Args *args);      /* also plan and -n */
+bool cmd_run(Console *c, const Args *args); /* also plan and -n */
 bool cmd_check(Console *c, const Args *args);
 bool cmd_fmt(Console *c, const Args *args);
 bool cmd_inspect(Console *c, const Args *args);

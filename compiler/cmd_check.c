@@ -6,8 +6,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/sanitize.h"
 
-static bool dump_stage(Console *c, const Args *args, const Source *source, bool *done)
-{
+static bool dump_stage(Console *c, const Args *args, const Source *source, bool *done) {
     Session *s = c->s;
     Buf b = buf_on(s->arena);
     *done = true;
@@ -39,8 +38,7 @@ static bool dump_stage(Console *c, const Args *args, const Source *source, bool 
 
 static bool apply_fixes(Console *c, const Source *source, Str path);
 
-static bool check_one(Console *c, const Args *args, Str path)
-{
+static bool check_one(Console *c, const Args *args, Str path) {
     Session *s = c->s;
     const Source *source = frontend_source(s, args, path);
     TRY(source);
@@ -63,8 +61,7 @@ static bool check_one(Console *c, const Args *args, Str path)
     return ok;
 }
 
-static bool write_text(Session *s, Str path, Str text)
-{
+static bool write_text(Session *s, Str path, Str text) {
     Output *out = output_open(s, path, text.len);
     TRY(out);
     int error = output_write(out, 0, text.data, text.len);
@@ -81,8 +78,7 @@ static bool write_text(Session *s, Str path, Str text)
 }
 
 /* Applies the safe fixes of the errors in `source`, last first, and checks the result again. */
-static bool apply_fixes(Console *c, const Source *source, Str path)
-{
+static bool apply_fixes(Console *c, const Source *source, Str path) {
     Session *s = c->s;
     Vec(DiagFix) fixes = {0};
     size_t unfixed = 0;
@@ -128,8 +124,7 @@ static bool apply_fixes(Console *c, const Source *source, Str path)
     return unfixed == 0;
 }
 
-bool cmd_check(Console *c, const Args *args)
-{
+bool cmd_check(Console *c, const Args *args) {
     bool ok = true;
     size_t good = 0;
     if (args->has_inline) {
@@ -157,11 +152,10 @@ bool cmd_check(Console *c, const Args *args)
 }
 
 /* Lines that differ, `-` old and `+` new, without context: common head and tail are left out. */
-static void print_diff(Console *c, Str path, Str old, Str new)
-{
+static void print_diff(Console *c, Str path, Str old, Str new) {
     Session *s = c->s;
     size_t head = 0, old_end = old.len, new_end = new.len;
-    for (size_t i = 0; i < old.len && i < new.len && old.data[i] == new.data[i]; i++) {
+    for (size_t i = 0; i < old.len && i < new.len &&old.data[i] == new.data[i]; i++) {
         head = old.data[i] == '\n' ? i + 1 : head;
     }
     while (old_end > head && new_end > head && old.data[old_end - 1] == new.data[new_end - 1]) {
@@ -191,8 +185,7 @@ static void print_diff(Console *c, Str path, Str old, Str new)
     console_out(c, buf_view(&b));
 }
 
-static bool fmt_one(Console *c, const Args *args, Str path, bool *changed)
-{
+static bool fmt_one(Console *c, const Args *args, Str path, bool *changed) {
     Session *s = c->s;
     const Source *source = frontend_source(s, args, path);
     TRY(source);
@@ -220,8 +213,7 @@ static bool fmt_one(Console *c, const Args *args, Str path, bool *changed)
     return true;
 }
 
-bool cmd_fmt(Console *c, const Args *args)
-{
+bool cmd_fmt(Console *c, const Args *args) {
     bool ok = true, changed = false;
     for (size_t i = 0; i < args->files.len; i++) {
         ok = fmt_one(c, args, args->files.at[i], &changed) && ok;

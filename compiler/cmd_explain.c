@@ -7,8 +7,7 @@
 #include "runtime/base/sanitize.h"
 #include "runtime/base/schema.h"
 
-static Str code_of(const Embedded *file)
-{
+static Str code_of(const Embedded *file) {
     Str name = str_from(file->name);
     if (!str_starts(name, STR("docs/errors/"))) {
         return (Str){0};
@@ -17,8 +16,7 @@ static Str code_of(const Embedded *file)
     return str_slice(name, 0, name.len - sizeof ".md" + 1);
 }
 
-static bool explain_code(Console *c, Str code)
-{
+static bool explain_code(Console *c, Str code) {
     Session *s = c->s;
     Vec(Str) known = {0};
     for (const Embedded *file = embedded; file->name; file++) {
@@ -37,8 +35,8 @@ static bool explain_code(Console *c, Str code)
         }
         vec_push(s->arena, &known, have);
     }
-    Diag *d = diag_error(s, "E1110", NO_SPAN, "there is no diagnostic `%s`",
-                         str_safe_c(s->arena, code));
+    Diag *d =
+        diag_error(s, "E1110", NO_SPAN, "there is no diagnostic `%s`", str_safe_c(s->arena, code));
     Str near = nearest_of(code, known.at, known.len);
     if (near.len) {
         diag_help(d, "did you mean %.*s?", STR_ARG(near));
@@ -47,19 +45,20 @@ static bool explain_code(Console *c, Str code)
     return false;
 }
 
-bool cmd_explain(Console *c, const Args *args)
-{
+bool cmd_explain(Console *c, const Args *args) {
     Session *s = c->s;
     size_t recipe_args = args->has_inline ? 0 : 1;
     if (!args->has_inline && args->files.len == 1) {
         return explain_code(c, args->files.at[0]);
     }
     if (args->files.len != recipe_args + 2) {
-        Diag *d = diag_error(s, "E1110", NO_SPAN, "`morc explain` takes CODE, or RECIPE MODEL LAYER");
+        Diag *d =
+            diag_error(s, "E1110", NO_SPAN, "`morc explain` takes CODE, or RECIPE MODEL LAYER");
         diag_help(d, "morc inspect MODEL lists the layers");
         return false;
     }
-    const Source *source = frontend_source(s, args, args->has_inline ? (Str){0} : args->files.at[0]);
+    const Source *source =
+        frontend_source(s, args, args->has_inline ? (Str){0} : args->files.at[0]);
     Ast *ast = NULL;
     Recipe *recipe = NULL;
     TRY(source && frontend_parse(s, source, &ast) && frontend_resolve(s, args, ast, &recipe));

@@ -4,8 +4,7 @@
 #include "compiler/plan.h"
 #include "runtime/base/sanitize.h"
 
-static void layer_json(Console *c, const Layer *layer)
-{
+static void layer_json(Console *c, const Layer *layer) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", "layer");
     json_text(o, "path", layer->path);
@@ -23,8 +22,7 @@ static void layer_json(Console *c, const Layer *layer)
     console_json(c, o);
 }
 
-bool cmd_inspect(Console *c, const Args *args)
-{
+bool cmd_inspect(Console *c, const Args *args) {
     Session *s = c->s;
     Model *model = model_open(s, args->files.at[0]);
     TRY(model);

@@ -5,8 +5,7 @@
 
 enum { IR_BYTES = 64 << 20 };
 
-bool cmd_opt(Console *c, const Args *args)
-{
+bool cmd_opt(Console *c, const Args *args) {
     Str text;
     TRY(file_read_text(c->s, args->files.at[0], IR_BYTES, &text));
     const Source *source = source_make(c->s->arena, args->files.at[0], text, true);

@@ -23,8 +23,7 @@ typedef struct Run {
 } Run;
 
 /* dir/model.onnx -> "model" */
-static Str stem_of(Str path)
-{
+static Str stem_of(Str path) {
     size_t begin = path.len;
     while (begin > 0 && path.data[begin - 1] != '/') {
         begin--;
@@ -33,12 +32,11 @@ static Str stem_of(Str path)
     return str_ends(name, STR(".onnx")) ? str_slice(name, 0, name.len - 5) : name;
 }
 
-
-static bool choose_output(Run *r)
-{
+static bool choose_output(Run *r) {
     Session *s = r->s;
-    r->out_path = r->args->output.len ? r->args->output
-                                      : str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
+    r->out_path = r->args->output.len
+                      ? r->args->output
+                      : str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
     struct stat in, out;
     bool have_in = s->sys->stat(str_c(s->arena, r->model_path), &in) == 0;
     bool have_out = s->sys->stat(str_c(s->arena, r->out_path), &out) == 0;
@@ -58,8 +56,7 @@ static bool choose_output(Run *r)
 }
 
 /* Stages that need no model. *done: a dump was printed and the run ends here. */
-static bool read_recipe(Run *r, bool *done)
-{
+static bool read_recipe(Run *r, bool *done) {
     const Args *args = r->args;
     Session *s = r->s;
     *done = false;
@@ -87,8 +84,7 @@ static bool read_recipe(Run *r, bool *done)
     return true;
 }
 
-static void start_json(Run *r)
-{
+static void start_json(Run *r) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", "start");
     cJSON_AddNumberToObject(o, "schema", 1);
@@ -102,8 +98,7 @@ static void start_json(Run *r)
     console_json(r->c, o);
 }
 
-static void result_json(Run *r, bool ok, const char *output, const RunReport *report)
-{
+static void result_json(Run *r, bool ok, const char *output, const RunReport *report) {
     Console *c = r->c;
     console_flush(c);
     cJSON *o = cJSON_CreateObject();
@@ -125,15 +120,13 @@ static void result_json(Run *r, bool ok, const char *output, const RunReport *re
     console_json(c, o);
 }
 
-static Str weight_text(Run *r, const PlanLayer *pl)
-{
+static Str weight_text(Run *r, const PlanLayer *pl) {
     Buf b = buf_on(r->s->arena);
     plan_format_print(pl, &b);
     return buf_view(&b);
 }
 
-static void layer_json(Run *r, const PlanLayer *pl, const LayerResult *result)
-{
+static void layer_json(Run *r, const PlanLayer *pl, const LayerResult *result) {
     Session *s = r->s;
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", "layer");
@@ -142,7 +135,9 @@ static void layer_json(Run *r, const PlanLayer *pl, const LayerResult *result)
     cJSON_AddStringToObject(o, "phase", pl->quantized ? "encode" : "edit");
     if (rule && rule->span.source) {
         Place place = source_place(rule->span.source, rule->span.offset);
-        json_text(o, "rule", str_format(s->arena, "%s:%u", str_safe_c(s->arena, rule->span.source->name), place.line));
+        json_text(o, "rule",
+                  str_format(s->arena, "%s:%u", str_safe_c(s->arena, rule->span.source->name),
+                             place.line));
     }
     json_text(o, "weight", weight_text(r, pl));
     cJSON_AddStringToObject(o, "input", "none");
@@ -159,14 +154,12 @@ static void layer_json(Run *r, const PlanLayer *pl, const LayerResult *result)
     console_json(r->c, o);
 }
 
-static bool shown_layer(const PlanLayer *pl)
-{
+static bool shown_layer(const PlanLayer *pl) {
     return pl->layer->weight && (pl->quantized || pl->prune != PRUNE_NONE);
 }
 
 /* Which cosine a layer must have to stay in a table of TABLE_ROWS rows: the worst ones stay. */
-static double cosine_bound(const Run *r, const LayerResult *results, size_t rows)
-{
+static double cosine_bound(const Run *r, const LayerResult *results, size_t rows) {
     size_t n = 0;
     double *all = arena_many(r->s->arena, double, rows);
     for (size_t i = 0; i < r->plan->layers_planned.len; i++) {
@@ -182,8 +175,7 @@ static double cosine_bound(const Run *r, const LayerResult *results, size_t rows
     return all[TABLE_ROWS - 1];
 }
 
-static void print_table(Run *r, const LayerResult *results)
-{
+static void print_table(Run *r, const LayerResult *results) {
     const Plan *plan = r->plan;
     Session *s = r->s;
     Buf b = buf_on(s->arena);
@@ -218,8 +210,8 @@ static void print_table(Run *r, const LayerResult *results)
         size_t w = utf8_width(path);
         buf_repeat(&b, ' ', w < width ? width - w : 0);
         buf_printf(&b, " %8lld %8lld  %-*.*s %6.2f %8.1f%% %9.6f", (long long)pl->layer->k,
-                   (long long)pl->layer->n, (int)format_width, STR_ARG(weight_text(r, pl)), pl->bits,
-                   100.0 * result->sparsity, result->cosine);
+                   (long long)pl->layer->n, (int)format_width, STR_ARG(weight_text(r, pl)),
+                   pl->bits, 100.0 * result->sparsity, result->cosine);
         if (isfinite(result->sqnr)) {
             buf_printf(&b, " %6.1f dB\n", result->sqnr);
         } else {
@@ -227,13 +219,13 @@ static void print_table(Run *r, const LayerResult *results)
         }
     }
     if (!all) {
-        buf_printf(&b, "... and %zu more layers with a better cosine (-v shows all)\n", rows - printed);
+        buf_printf(&b, "... and %zu more layers with a better cosine (-v shows all)\n",
+                   rows - printed);
     }
     console_out(r->c, buf_view(&b));
 }
 
-static void print_summary(Run *r, Str written, const RunReport *report)
-{
+static void print_summary(Run *r, Str written, const RunReport *report) {
     Session *s = r->s;
     const Plan *plan = r->plan;
     size_t layers = 0;
@@ -260,7 +252,8 @@ static void print_summary(Run *r, Str written, const RunReport *report)
     }
     buf_char(&b, '\n');
     if (r->c->verbose) {
-        buf_printf(&b, "read %.3f s, kernels %.3f s, write %.3f s (threads added up), sync %.3f s\n",
+        buf_printf(&b,
+                   "read %.3f s, kernels %.3f s, write %.3f s (threads added up), sync %.3f s\n",
                    report->seconds_read, report->seconds_kernel, report->seconds_write,
                    report->seconds_sync);
     }
@@ -268,15 +261,13 @@ static void print_summary(Run *r, Str written, const RunReport *report)
 }
 
 /* NAME.onnx -> NAME.rejected.onnx */
-static Str rejected_path(Run *r)
-{
+static Str rejected_path(Run *r) {
     Str p = r->out_path;
     Str base = str_ends(p, STR(".onnx")) ? str_slice(p, 0, p.len - 5) : p;
     return str_format(r->s->arena, "%.*s.rejected.onnx", STR_ARG(base));
 }
 
-static bool execute(Run *r, Compiled *compiled)
-{
+static bool execute(Run *r, Compiled *compiled) {
     Session *s = r->s;
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
@@ -316,12 +307,12 @@ static bool execute(Run *r, Compiled *compiled)
     return true;
 }
 
-static bool compile_and_run(Run *r)
-{
+static bool compile_and_run(Run *r) {
     Session *s = r->s;
     Buf b = buf_on(s->arena);
     Compiled *compiled = NULL;
-    CompileOptions options = {.dump = r->args->dump, .dump_out = &b, .data_stem = stem_of(r->out_path)};
+    CompileOptions options = {
+        .dump = r->args->dump, .dump_out = &b, .data_stem = stem_of(r->out_path)};
     TRY(compile(s, r->plan, &options, &compiled));
     if (r->args->dump.len) {
         console_out(r->c, buf_view(&b));
@@ -344,8 +335,7 @@ static bool compile_and_run(Run *r)
     return execute(r, compiled);
 }
 
-bool cmd_run(Console *c, const Args *args)
-{
+bool cmd_run(Console *c, const Args *args) {
     Run r = {.c = c, .s = c->s, .args = args, .start = clock_seconds()};
     size_t model_at = args->has_inline ? 0 : 1;
     bool done = false;
@@ -354,7 +344,8 @@ bool cmd_run(Console *c, const Args *args)
         return true;
     }
     if (args->files.len <= model_at) {
-        diag_error(c->s, "E1110", NO_SPAN, "`-d %s` needs a model", str_safe_c(c->s->arena, args->dump));
+        diag_error(c->s, "E1110", NO_SPAN, "`-d %s` needs a model",
+                   str_safe_c(c->s->arena, args->dump));
         return false;
     }
     r.model_path = args->files.at[model_at];

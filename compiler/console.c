@@ -5,8 +5,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/sanitize.h"
 
-double clock_seconds(void)
-{
+double clock_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
@@ -16,34 +15,29 @@ double clock_seconds(void)
  * middle of one leaks nothing; between runs cJSON is as it always is. */
 static _Thread_local Arena *json_arena;
 
-static void *json_alloc(size_t size)
-{
+static void *json_alloc(size_t size) {
     return json_arena ? arena_alloc(json_arena, size) : malloc(size);
 }
 
-static void json_free(void *p)
-{
+static void json_free(void *p) {
     if (!json_arena) {
         free(p);
     }
 }
 
-static void json_end(Session *s, void *owner)
-{
+static void json_end(Session *s, void *owner) {
     (void)s;
     (void)owner;
     json_arena = NULL;
 }
 
-static void json_begin(Session *s)
-{
+static void json_begin(Session *s) {
     cJSON_InitHooks(&(cJSON_Hooks){json_alloc, json_free});
     json_arena = s->arena;
     session_on_close(s, arena_new(s->arena, Cleanup), json_end, NULL);
 }
 
-void console_open(Console *c, Session *s, MorcEnv *env, const Args *args)
-{
+void console_open(Console *c, Session *s, MorcEnv *env, const Args *args) {
     memset(c, 0, sizeof *c);
     json_begin(s);
     c->s = s;
@@ -63,8 +57,7 @@ void console_open(Console *c, Session *s, MorcEnv *env, const Args *args)
 }
 
 /* The table of exit codes (docs/decisions, language.md 4.2) by the family of the code. */
-int exit_of_code(Str code)
-{
+int exit_of_code(Str code) {
     if (code.len != 5) {
         return 1;
     }
@@ -84,8 +77,7 @@ int exit_of_code(Str code)
     return n >= 1000 ? 5 : 1;
 }
 
-void console_flush(Console *c)
-{
+void console_flush(Console *c) {
     Diags *diags = &c->s->diags;
     if (diags->all.len == 0) {
         return;
@@ -118,16 +110,14 @@ void console_flush(Console *c)
     diags_clear(diags);
 }
 
-void console_out(Console *c, Str text)
-{
+void console_out(Console *c, Str text) {
     if (!c->json) {
         console_progress_end(c);
         fwrite(text.data, 1, text.len, c->env->out);
     }
 }
 
-void console_say(Console *c, const char *format, ...)
-{
+void console_say(Console *c, const char *format, ...) {
     if (c->quiet || c->json) {
         return;
     }
@@ -139,8 +129,7 @@ void console_say(Console *c, const char *format, ...)
     va_end(args);
 }
 
-void console_json(Console *c, cJSON *object)
-{
+void console_json(Console *c, cJSON *object) {
     if (c->json) {
         char *text = cJSON_PrintUnformatted(object);
         if (text) {
@@ -152,13 +141,11 @@ void console_json(Console *c, cJSON *object)
     cJSON_Delete(object);
 }
 
-void json_text(cJSON *object, const char *key, Str text)
-{
+void json_text(cJSON *object, const char *key, Str text) {
     cJSON_AddStringToObject(object, key, str_safe_c(json_arena, text));
 }
 
-static void draw_bar(Console *c, const char *pass, uint64_t done, uint64_t total, double now)
-{
+static void draw_bar(Console *c, const char *pass, uint64_t done, uint64_t total, double now) {
     enum { WIDTH = 24 };
     int filled = total ? (int)((double)done / (double)total * WIDTH) : 0;
     char bar[WIDTH * 3 + 1];
@@ -178,8 +165,7 @@ static void draw_bar(Console *c, const char *pass, uint64_t done, uint64_t total
     fflush(c->env->err);
 }
 
-void console_progress(void *user, const char *pass, uint64_t done, uint64_t total)
-{
+void console_progress(void *user, const char *pass, uint64_t done, uint64_t total) {
     Console *c = user;
     double now = clock_seconds();
     if (strncmp(c->pass, pass, sizeof c->pass - 1) != 0) {
@@ -209,8 +195,7 @@ void console_progress(void *user, const char *pass, uint64_t done, uint64_t tota
     }
 }
 
-void console_progress_end(Console *c)
-{
+void console_progress_end(Console *c) {
     if (c->pass[0] && !c->quiet && !c->json) {
         if (c->env->err_terminal) {
             fputs("\r\033[K", c->env->err);

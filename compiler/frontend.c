@@ -7,8 +7,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/sanitize.h"
 
-const Source *frontend_source(Session *s, const Args *args, Str path)
-{
+const Source *frontend_source(Session *s, const Args *args, Str path) {
     if (path.len == 0) {
         return source_make(s->arena, STR("-e"), args->inline_recipe, false);
     }
@@ -19,14 +18,12 @@ const Source *frontend_source(Session *s, const Args *args, Str path)
     return source_make(s->arena, str_is(path, "-") ? STR("stdin") : path, text, true);
 }
 
-bool frontend_parse(Session *s, const Source *source, Ast **ast)
-{
+bool frontend_parse(Session *s, const Source *source, Ast **ast) {
     return parse_file(s, source, ast);
 }
 
 /* stdlib/NAME.mor of the binary */
-static bool std_text(void *user, Str name, Str *text)
-{
+static bool std_text(void *user, Str name, Str *text) {
     (void)user;
     for (const Embedded *file = embedded; file->name; file++) {
         Str have = str_from(file->name);
@@ -42,8 +39,7 @@ static bool std_text(void *user, Str name, Str *text)
 typedef Vec(ParamGiven) ParamList;
 
 /* `let NAME = EXPR` lines of --params FILE */
-static bool params_of_file(Session *s, Str path, ParamList *out)
-{
+static bool params_of_file(Session *s, Str path, ParamList *out) {
     Str text;
     TRY(file_read_text(s, path, LIMIT_RECIPE_BYTES, &text));
     const Source *source = source_make(s->arena, path, text, true);
@@ -52,7 +48,8 @@ static bool params_of_file(Session *s, Str path, ParamList *out)
     for (size_t i = 0; i < ast->kids.len; i++) {
         const Ast *item = ast->kids.at[i];
         if (item->kind != AST_LET) {
-            Diag *d = diag_error(s, "E0101", item->span, "a parameter file holds `let NAME = EXPR` lines only");
+            Diag *d = diag_error(s, "E0101", item->span,
+                                 "a parameter file holds `let NAME = EXPR` lines only");
             diag_label(d, "not a `let`");
             return false;
         }
@@ -63,8 +60,7 @@ static bool params_of_file(Session *s, Str path, ParamList *out)
     return true;
 }
 
-bool frontend_resolve(Session *s, const Args *args, const Ast *ast, Recipe **recipe)
-{
+bool frontend_resolve(Session *s, const Args *args, const Ast *ast, Recipe **recipe) {
     ParamList params = {0};
     if (args->params_file.len) {
         TRY(params_of_file(s, args->params_file, &params));
@@ -89,8 +85,7 @@ bool frontend_resolve(Session *s, const Args *args, const Ast *ast, Recipe **rec
 }
 
 /* The selector is resolved as the rule of a recipe that does nothing else. */
-bool frontend_selector(Session *s, Str text, const Selector **out)
-{
+bool frontend_selector(Session *s, Str text, const Selector **out) {
     Str recipe_text = str_format(s->arena, "on %.*s { skip }", STR_ARG(text));
     const Source *source = source_make(s->arena, STR("selector"), recipe_text, false);
     Ast *ast = NULL;

@@ -8,20 +8,17 @@
 static MorcEnv env;
 
 /* The first signal asks for a clean stop; the second does not wait for it. */
-static void on_signal(int number)
-{
+static void on_signal(int number) {
     if (atomic_exchange(&env.stop, number) != 0) {
         _exit(128 + number);
     }
 }
 
-static const char *from_environment(const char *variable)
-{
+static const char *from_environment(const char *variable) {
     return getenv(variable);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     env.sys = &sys_real;
     env.out = stdout;
     env.err = stderr;

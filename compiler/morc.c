@@ -6,8 +6,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/limits.h"
 
-static bool print_limits(Console *c)
-{
+static bool print_limits(Console *c) {
     Buf b = buf_on(c->s->arena);
 #define X(name, value, doc) buf_printf(&b, "%-24s %10d  %s\n", #name, (int)(value), doc);
     LIMITS(X)
@@ -16,19 +15,17 @@ static bool print_limits(Console *c)
     return true;
 }
 
-static bool print_dumps(Console *c)
-{
+static bool print_dumps(Console *c) {
     Buf b = buf_on(c->s->arena);
-    buf_printf(&b, "%-10s %s\n%-10s %s\n%-10s %s\n%-10s %s\n", "tokens", "words of the recipe", "ast",
-               "syntax tree", "recipe", "names bound, defaults filled", "plan",
+    buf_printf(&b, "%-10s %s\n%-10s %s\n%-10s %s\n%-10s %s\n", "tokens", "words of the recipe",
+               "ast", "syntax tree", "recipe", "names bound, defaults filled", "plan",
                "layers and what they get");
     compile_dump_names(&b);
     console_out(c, buf_view(&b));
     return true;
 }
 
-static bool dispatch(Console *c, const Args *args)
-{
+static bool dispatch(Console *c, const Args *args) {
     Buf b = buf_on(c->s->arena);
     switch (args->verb) {
     case VERB_RUN:
@@ -60,8 +57,7 @@ static bool dispatch(Console *c, const Args *args)
 }
 
 /* Everything between opening and closing the session; may long-jump out on a failed allocation. */
-static int run(Session *s, int argc, char **argv, MorcEnv *env)
-{
+static int run(Session *s, int argc, char **argv, MorcEnv *env) {
     Args args;
     bool parsed = args_parse(s, argc, argv, &args);
     if (args.threads) {
@@ -84,8 +80,7 @@ static int run(Session *s, int argc, char **argv, MorcEnv *env)
     return console.exit;
 }
 
-int morc_main(int argc, char **argv, MorcEnv *env)
-{
+int morc_main(int argc, char **argv, MorcEnv *env) {
     AllocGuard guard;
     Session *volatile session = NULL;
     int code;
@@ -99,7 +94,8 @@ int morc_main(int argc, char **argv, MorcEnv *env)
                               "  please report it with the recipe and the command line\n");
         }
     } else {
-        fprintf(env->err, "error[E1105]: out of memory: %zu bytes could not be had\n", guard.wanted);
+        fprintf(env->err, "error[E1105]: out of memory: %zu bytes could not be had\n",
+                guard.wanted);
         code = 4;
     }
     alloc_guard_pop(&guard);

@@ -13,8 +13,7 @@ typedef struct Line {
     Str message;
 } Line;
 
-static Line parse(const char *const *words)
-{
+static Line parse(const char *const *words) {
     Line line = {.s = session_open(&sys_real)};
     int argc = 0;
     char *argv[16];
@@ -32,16 +31,14 @@ static Line parse(const char *const *words)
 
 #define PARSE(...) parse((const char *const[]){"morc", __VA_ARGS__, NULL})
 
-static void assert_says(const Line *line, const char *part)
-{
+static void assert_says(const Line *line, const char *part) {
     assert_false(line->ok);
     if (!strstr(line->message.data, part)) {
         fail_msg("`%s` is not in:\n%s", part, line->message.data);
     }
 }
 
-static void flags_may_stand_anywhere(void **state)
-{
+static void flags_may_stand_anywhere(void **state) {
     (void)state;
     Line a = PARSE("r.mor", "-p", "alpha=0.5", "m.onnx", "-oout.onnx", "--threads=3", "-f");
     assert_true(a.ok);
@@ -55,8 +52,7 @@ static void flags_may_stand_anywhere(void **state)
     session_close(a.s);
 }
 
-static void a_recipe_is_told_from_a_verb(void **state)
-{
+static void a_recipe_is_told_from_a_verb(void **state) {
     (void)state;
     Line plan = PARSE("plan", "r.mor", "m.onnx"), file = PARSE("./plan", "m.onnx");
     assert_true(plan.ok && plan.args.verb == VERB_PLAN && plan.args.files.len == 2);
@@ -71,8 +67,7 @@ static void a_recipe_is_told_from_a_verb(void **state)
     session_close(later.s);
 }
 
-static void inline_recipes_need_only_a_model(void **state)
-{
+static void inline_recipes_need_only_a_model(void **state) {
     (void)state;
     Line run = PARSE("-e", "on linear { skip }", "m.onnx");
     assert_true(run.ok && run.args.has_inline && run.args.verb == VERB_RUN);
@@ -82,16 +77,14 @@ static void inline_recipes_need_only_a_model(void **state)
     session_close(plan.s);
 }
 
-static void dry_run_is_plan(void **state)
-{
+static void dry_run_is_plan(void **state) {
     (void)state;
     Line a = PARSE("-n", "r.mor", "m.onnx");
     assert_true(a.ok && a.args.verb == VERB_PLAN);
     session_close(a.s);
 }
 
-static void sizes_have_units(void **state)
-{
+static void sizes_have_units(void **state) {
     (void)state;
     Line a = PARSE("r.mor", "m.onnx", "--memory", "300MiB");
     assert_true(a.ok && a.args.memory == 300u << 20);
@@ -104,8 +97,7 @@ static void sizes_have_units(void **state)
     session_close(a.s);
 }
 
-static void nothing_is_ignored(void **state)
-{
+static void nothing_is_ignored(void **state) {
     (void)state;
     static const struct {
         const char *words[7], *says;
@@ -131,12 +123,14 @@ static void nothing_is_ignored(void **state)
     }
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flags_may_stand_anywhere), cmocka_unit_test(a_recipe_is_told_from_a_verb),
-        cmocka_unit_test(inline_recipes_need_only_a_model), cmocka_unit_test(dry_run_is_plan),
-        cmocka_unit_test(sizes_have_units), cmocka_unit_test(nothing_is_ignored),
+        cmocka_unit_test(flags_may_stand_anywhere),
+        cmocka_unit_test(a_recipe_is_told_from_a_verb),
+        cmocka_unit_test(inline_recipes_need_only_a_model),
+        cmocka_unit_test(dry_run_is_plan),
+        cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(nothing_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

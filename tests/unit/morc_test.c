@@ -1,5 +1,5 @@
-/* compiler/morc.c: whole command lines, run in this process: what is printed where, what is written,
- * and the exit code of each family of errors. */
+/* compiler/morc.c: whole command lines, run in this process: what is printed where, what is
+ * written, and the exit code of each family of errors. */
 #include <cjson/cJSON.h>
 #include "compiler/morc.h"
 #include "tests/unit/tiny_model.h"
@@ -15,14 +15,12 @@ typedef struct Result {
     char *out, *err;
 } Result;
 
-static const char *no_variable(const char *name)
-{
+static const char *no_variable(const char *name) {
     (void)name;
     return NULL;
 }
 
-static Result run(const char *const *words)
-{
+static Result run(const char *const *words) {
     Result r = {0};
     size_t out_size, err_size;
     MorcEnv env = {.sys = &sys_real, .get = no_variable};
@@ -42,22 +40,19 @@ static Result run(const char *const *words)
 
 #define MORC(...) run((const char *const[]){"morc", __VA_ARGS__, NULL})
 
-static void done(Result *r)
-{
+static void done(Result *r) {
     free(r->out);
     free(r->err);
 }
 
-static void assert_has(const char *text, const char *part)
-{
+static void assert_has(const char *text, const char *part) {
     if (!strstr(text, part)) {
         fail_msg("`%s` is not in:\n%s", part, text);
     }
 }
 
 /* Runs, checks exit code and a part of stderr, and that no output file came to be. */
-static void refused(const World *w, int code, const char *says, const char *const *words)
-{
+static void refused(const World *w, int code, const char *says, const char *const *words) {
     Result r = run(words);
     if (r.code != code) {
         fail_msg("exit %d instead of %d:\n%s", r.code, code, r.err);
@@ -70,8 +65,7 @@ static void refused(const World *w, int code, const char *says, const char *cons
 #define REFUSED(w, code, says, ...)                                                                \
     refused(w, code, says, (const char *const[]){"morc", __VA_ARGS__, NULL})
 
-static int set_up(void **state)
-{
+static int set_up(void **state) {
     World *w = calloc(1, sizeof *w);
     w->folder = unit_directory();
     snprintf(w->model, sizeof w->model, "%s/m.onnx", w->folder);
@@ -88,8 +82,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static int tear_down(void **state)
-{
+static int tear_down(void **state) {
     World *w = *state;
     unit_remove(w->folder);
     free(w);
@@ -98,8 +91,7 @@ static int tear_down(void **state)
 
 static const char int8[] = "on linear { quantize(weight = int8 per channel) }";
 
-static void a_run_writes_a_model_and_says_so(void **state)
-{
+static void a_run_writes_a_model_and_says_so(void **state) {
     World *w = *state;
     Result r = MORC("-e", int8, w->model, "-o", w->out);
     assert_int_equal(r.code, 0);
@@ -114,8 +106,7 @@ static void a_run_writes_a_model_and_says_so(void **state)
     done(&again);
 }
 
-static void the_output_is_not_replaced_unasked(void **state)
-{
+static void the_output_is_not_replaced_unasked(void **state) {
     World *w = *state;
     unit_write(w->out, "mine", 4);
     Result r = MORC("-e", int8, w->model, "-o", w->out);
@@ -134,28 +125,30 @@ static void the_output_is_not_replaced_unasked(void **state)
     done(&self);
 }
 
-static void each_family_has_its_exit_code(void **state)
-{
+static void each_family_has_its_exit_code(void **state) {
     World *w = *state;
-    REFUSED(w, 1, "E0301", "-e", "on \"**.haed\" { quantize(weight = int8) }", w->model, "-o", w->out);
-    REFUSED(w, 1, "E0501", "-e", "on linear { quantize(weight = int4 per block(48)) }", w->model, "-o", w->out);
+    REFUSED(w, 1, "E0301", "-e", "on \"**.haed\" { quantize(weight = int8) }", w->model, "-o",
+            w->out);
+    REFUSED(w, 1, "E0501", "-e", "on linear { quantize(weight = int4 per block(48)) }", w->model,
+            "-o", w->out);
     REFUSED(w, 1, "E0104", "-e", "on linear { quantize( }", w->model, "-o", w->out);
     REFUSED(w, 1, "E0001", "-e", "on linear { smooth(alpha = 0.5) }", w->model, "-o", w->out);
     REFUSED(w, 2, "E1110", "-e", int8, w->model, "-o", w->out, "--treads", "2");
     REFUSED(w, 4, "E1106", "-e", int8, w->model, "-o", w->out, "--device", "cuda");
     REFUSED(w, 5, "E1101", "-e", int8, "/nowhere/m.onnx", "-o", w->out);
     REFUSED(w, 5, "E10", "-e", int8, MORC_SOURCE_DIR "/LICENSE", "-o", w->out);
-    REFUSED(w, 3, "E0901", "-e", "on linear { quantize(weight = int8) }\nexpect bits <= 4", w->model, "-o", w->out);
+    REFUSED(w, 3, "E0901", "-e", "on linear { quantize(weight = int8) }\nexpect bits <= 4",
+            w->model, "-o", w->out);
 }
 
-static void a_failed_expect_leaves_a_rejected_model(void **state)
-{
+static void a_failed_expect_leaves_a_rejected_model(void **state) {
     World *w = *state;
     static const char recipe[] = "on linear { prune(2:4)\n expect .sparsity >= 0.9 }";
     char rejected[4200];
     snprintf(rejected, sizeof rejected, "%s/o.rejected.onnx", w->folder);
     /* the weights of the tiny model are zeros: all of them are pruned, so ask for the impossible */
-    static const char impossible[] = "on linear { quantize(weight = int8)\n expect .max_error < 0 }";
+    static const char impossible[] =
+        "on linear { quantize(weight = int8)\n expect .max_error < 0 }";
     REFUSED(w, 3, "o.rejected.onnx", "-e", impossible, w->model, "-o", w->out);
     assert_int_equal(access(rejected, F_OK), 0);
     Result r = MORC("-e", impossible, w->model, "-o", w->out, "--keep-going");
@@ -167,10 +160,10 @@ static void a_failed_expect_leaves_a_rejected_model(void **state)
     done(&met);
 }
 
-static void plan_and_dumps_write_nothing(void **state)
-{
+static void plan_and_dumps_write_nothing(void **state) {
     World *w = *state;
-    static const char *const dumps[] = {"tokens", "ast", "recipe", "plan", "ir", "qdq", "fuse", "schedule"};
+    static const char *const dumps[] = {"tokens", "ast", "recipe", "plan",
+                                        "ir",     "qdq", "fuse",   "schedule"};
     for (size_t i = 0; i < sizeof dumps / sizeof *dumps; i++) {
         Result r = MORC("-e", int8, w->model, "-o", w->out, "-d", dumps[i]);
         assert_int_equal(r.code, 0);
@@ -185,8 +178,7 @@ static void plan_and_dumps_write_nothing(void **state)
 }
 
 /* Every line is one object; the last is the result. */
-static void json_is_one_object_a_line(void **state)
-{
+static void json_is_one_object_a_line(void **state) {
     World *w = *state;
     Result r = MORC("--json", "-e", int8, w->model, "-o", w->out);
     assert_int_equal(r.code, 0);
@@ -208,8 +200,7 @@ static void json_is_one_object_a_line(void **state)
     done(&bad);
 }
 
-static void fmt_checks_and_fixes(void **state)
-{
+static void fmt_checks_and_fixes(void **state) {
     World *w = *state;
     char recipe[4200];
     snprintf(recipe, sizeof recipe, "%s/r.mor", w->folder);
@@ -237,8 +228,7 @@ static void fmt_checks_and_fixes(void **state)
     free(text);
 }
 
-static void words_are_explained(void **state)
-{
+static void words_are_explained(void **state) {
     World *w = *state;
     Result code = MORC("explain", "E0301");
     assert_int_equal(code.code, 0);
@@ -258,8 +248,7 @@ static void words_are_explained(void **state)
     done(&limits);
 }
 
-static void a_signal_stops_the_run(void **state)
-{
+static void a_signal_stops_the_run(void **state) {
     World *w = *state;
     char *out, *err;
     size_t n, m;
@@ -279,13 +268,17 @@ static void a_signal_stops_the_run(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(a_run_writes_a_model_and_says_so), CASE(the_output_is_not_replaced_unasked),
-        CASE(each_family_has_its_exit_code), CASE(a_failed_expect_leaves_a_rejected_model),
-        CASE(plan_and_dumps_write_nothing), CASE(json_is_one_object_a_line),
-        CASE(fmt_checks_and_fixes), CASE(words_are_explained), CASE(a_signal_stops_the_run),
+        CASE(a_run_writes_a_model_and_says_so),
+        CASE(the_output_is_not_replaced_unasked),
+        CASE(each_family_has_its_exit_code),
+        CASE(a_failed_expect_leaves_a_rejected_model),
+        CASE(plan_and_dumps_write_nothing),
+        CASE(json_is_one_object_a_line),
+        CASE(fmt_checks_and_fixes),
+        CASE(words_are_explained),
+        CASE(a_signal_stops_the_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
