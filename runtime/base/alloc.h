@@ -11,13 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t size);             /* zeroed */
-void *mem_resize(void *p, size_t size);   /* new bytes are not zeroed */
+void *mem_alloc(size_t size);           /* zeroed */
+void *mem_resize(void *p, size_t size); /* new bytes are not zeroed */
 void mem_free(void *p);
 
 typedef struct AllocGuard {
     jmp_buf jump;
-    size_t wanted;            /* size of the allocation that failed */
+    size_t wanted; /* size of the allocation that failed */
     struct AllocGuard *outer;
 } AllocGuard;
 
@@ -31,6 +31,6 @@ _Noreturn void alloc_failed(size_t wanted);
 
 void alloc_fail_at(int64_t n, bool persist); /* n >= 1; n < 1: never */
 int64_t alloc_live(void);
-int64_t alloc_count(void);                   /* allocations since the process began */
+int64_t alloc_count(void); /* allocations since the process began */
 
 #endif

@@ -34,10 +34,10 @@ typedef struct Diag {
     struct Diags *owner;
     DiagLevel level;
     Str code, message;
-    DiagLabel primary;         /* span.source NULL: no place */
-    Str where;                 /* instead of a span: "model.onnx: @0x1f40", printed after "-->" */
+    DiagLabel primary; /* span.source NULL: no place */
+    Str where;         /* instead of a span: "model.onnx: @0x1f40", printed after "-->" */
     Vec(DiagLabel) secondary;
-    Vec(Str) lines;            /* with their "note: " or "help: " prefix */
+    Vec(Str) lines; /* with their "note: " or "help: " prefix */
     Vec(DiagFix) fixes;
 } Diag;
 

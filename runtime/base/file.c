@@ -13,7 +13,7 @@
 
 /* ---- SIGBUS guard */
 
-static Input *mappings;                       /* under list_lock */
+static Input *mappings;                          /* under list_lock */
 static atomic_flag list_lock = ATOMIC_FLAG_INIT; /* held without touching any mapping */
 static struct sigaction older_action;
 
@@ -39,8 +39,8 @@ static bool patch(uintptr_t address) {
     if (in) {
         uintptr_t begin = address & ~(page - 1), end = (uintptr_t)in->data + in->size;
         atomic_store(&in->torn, true);
-        found = mmap((void *)begin, end - begin, PROT_READ,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+        found = mmap((void *)begin, end - begin, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+                     -1, 0) != MAP_FAILED;
     }
     unlock_list();
     return found;

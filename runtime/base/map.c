@@ -123,8 +123,7 @@ bool map_put(Map *map, Str key, void *value) {
         grow(map);
     }
     assert(map->len < UINT32_MAX);
-    map->entries[map->len] =
-        (MapEntry){str_copy(map->arena, key), value, sip_hash(map->seed, key)};
+    map->entries[map->len] = (MapEntry){str_copy(map->arena, key), value, sip_hash(map->seed, key)};
     map->len++;
     if (place(map, map->len - 1) > LONG_PROBE && map->seed < MOST_SEEDS) {
         take_next_seed(map);

@@ -16,15 +16,15 @@ typedef struct Map {
     Arena *arena;
     MapEntry *entries; /* in insertion order */
     size_t len, cap;
-    uint32_t *slots;   /* index + 1 into entries; power of two */
+    uint32_t *slots; /* index + 1 into entries; power of two */
     size_t slot_count;
     uint64_t seed;
 } Map;
 
 Map map_on(Arena *arena);
-void *map_get(const Map *map, Str key);           /* NULL when absent */
-MapEntry *map_find(const Map *map, Str key);      /* NULL when absent; valid until the next put */
-bool map_put(Map *map, Str key, void *value);     /* false: was there, value replaced */
+void *map_get(const Map *map, Str key);       /* NULL when absent */
+MapEntry *map_find(const Map *map, Str key);  /* NULL when absent; valid until the next put */
+bool map_put(Map *map, Str key, void *value); /* false: was there, value replaced */
 
 typedef struct Interner {
     Map map;

@@ -14,7 +14,7 @@ enum { NAME_KEPT = 180 /* of the final name in a temporary's, which may have 255
 static atomic_uint temp_count; /* makes temporaries of one process differ */
 
 typedef struct PathParts {
-    Str dir;  /* with its '/', or empty for the current directory */
+    Str dir; /* with its '/', or empty for the current directory */
     Str name;
 } PathParts;
 

@@ -10,28 +10,28 @@
 
 typedef struct Output {
     Session *session;
-    Str path;        /* final name */
-    int fd;          /* -1: closed */
-    uint64_t size;   /* planned; space is reserved up front where the file system can */
-    bool named;      /* `temp` exists in the directory */
+    Str path;      /* final name */
+    int fd;        /* -1: closed */
+    uint64_t size; /* planned; space is reserved up front where the file system can */
+    bool named;    /* `temp` exists in the directory */
     bool synced;
     Str temp;
-    mode_t mode;     /* of the file that is replaced; 0: what umask gives */
+    mode_t mode; /* of the file that is replaced; 0: what umask gives */
     Cleanup cleanup;
 } Output;
 
 Output *output_open(Session *s, Str path, uint64_t size);
-bool output_exists(Session *s, Str path);  /* a link counts, wherever it leads */
-/* These three are thread-safe (no allocation, no diags): 0 or an errno value. Short counts and EINTR
- * are handled. output_copy copies in the kernel where it can and from the mapping where not;
+bool output_exists(Session *s, Str path); /* a link counts, wherever it leads */
+/* These three are thread-safe (no allocation, no diags): 0 or an errno value. Short counts and
+ * EINTR are handled. output_copy copies in the kernel where it can and from the mapping where not;
  * output_read reads back what was written, and beyond the end is EIO. */
 int output_write(const Output *out, uint64_t offset, const void *data, size_t size);
 int output_copy(const Output *out, uint64_t offset, const Input *in, uint64_t in_offset,
                 uint64_t size);
 int output_read(const Output *out, uint64_t offset, void *data, size_t size);
-bool output_fail(Output *out, int error);  /* reports E1102 "cannot write", returns false */
-bool output_sync(Output *out);             /* fsync; a failure is final */
-bool output_commit(Output *out);           /* sync, link, rename, fsync(dir); closes the Output */
-void output_discard(Output *out);          /* NULL, committed or discarded is fine */
+bool output_fail(Output *out, int error); /* reports E1102 "cannot write", returns false */
+bool output_sync(Output *out);            /* fsync; a failure is final */
+bool output_commit(Output *out);          /* sync, link, rename, fsync(dir); closes the Output */
+void output_discard(Output *out);         /* NULL, committed or discarded is fine */
 
 #endif

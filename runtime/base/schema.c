@@ -68,16 +68,24 @@ Str nearest_of(Str wrong, const Str *candidates, size_t count) {
 
 static Str param_type(Arena *arena, const Param *p) {
     static const char *const words[] = {
-        [PARAM_INT] = "int",           [PARAM_FLOAT] = "float",   [PARAM_BOOL] = "bool",
-        [PARAM_STRING] = "string",     [PARAM_RATIO] = "ratio",   [PARAM_RANGE] = "range",
-        [PARAM_LIST] = "list",         [PARAM_SELECTOR] = "selector",
-        [PARAM_FORMAT] = "format",     [PARAM_DATA] = "data",     [PARAM_FN] = "function",
-        [PARAM_CHOICE] = "choice",     [PARAM_PATTERN] = "N:M or fraction",
+        [PARAM_INT] = "int",
+        [PARAM_FLOAT] = "float",
+        [PARAM_BOOL] = "bool",
+        [PARAM_STRING] = "string",
+        [PARAM_RATIO] = "ratio",
+        [PARAM_RANGE] = "range",
+        [PARAM_LIST] = "list",
+        [PARAM_SELECTOR] = "selector",
+        [PARAM_FORMAT] = "format",
+        [PARAM_DATA] = "data",
+        [PARAM_FN] = "function",
+        [PARAM_CHOICE] = "choice",
+        [PARAM_PATTERN] = "N:M or fraction",
         [PARAM_POSITION] = "int or range",
     };
     Buf b = buf_on(arena);
     if (p->type != PARAM_CHOICE || !p->choices) {
-        const char *in = p->range ? " in " : "", *or = p->choices ? " | " : "";
+        const char *in = p->range ? " in " : "", *either = p->choices ? " | " : "";
         buf_printf(&b, "%s%s%s%s", words[p->type], in, p->range ? p->range : "", or);
     } /* the '*' of a choice that is for later is not shown */
     for (const char *c = p->choices; c && *c; c++) {

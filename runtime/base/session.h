@@ -17,17 +17,17 @@ typedef struct Cleanup {
 } Cleanup;
 
 typedef struct Session {
-    Arena *arena;        /* dies with the compile */
+    Arena *arena; /* dies with the compile */
     Interner names;
     Diags diags;
     const Sys *sys;
-    int threads;         /* workers, >= 1 */
-    uint64_t memory;     /* cap in bytes for tensors in flight; 0 = default */
-    atomic_int *stop;    /* set by the signal handler to the signal's number; NULL in tests */
+    int threads;      /* workers, >= 1 */
+    uint64_t memory;  /* cap in bytes for tensors in flight; 0 = default */
+    atomic_int *stop; /* set by the signal handler to the signal's number; NULL in tests */
     /* Called as work proceeds, from the main thread only; NULL = silent. */
     void (*progress)(void *user, const char *pass, uint64_t done, uint64_t total);
     void *progress_user;
-    Cleanup *cleanups;   /* newest */
+    Cleanup *cleanups; /* newest */
 } Session;
 
 Session *session_open(const Sys *sys); /* threads = the processors this process may use */

@@ -5,10 +5,10 @@
 #include "runtime/base/str.h"
 
 typedef struct Source {
-    Str name;          /* as the user wrote it: "r.mor", "command line" */
-    Str text;          /* text.data[text.len] == 0 */
-    bool is_file;      /* false: shown without line numbers */
-    uint32_t *lines;   /* offset of the first byte of each line */
+    Str name;        /* as the user wrote it: "r.mor", "command line" */
+    Str text;        /* text.data[text.len] == 0 */
+    bool is_file;    /* false: shown without line numbers */
+    uint32_t *lines; /* offset of the first byte of each line */
     uint32_t line_count;
 } Source;
 

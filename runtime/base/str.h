@@ -19,13 +19,13 @@ typedef struct Str {
 Str str_from(const char *c_string); /* NULL gives the empty Str */
 bool str_eq(Str a, Str b);
 bool str_is(Str a, const char *c_string);
-int str_cmp(Str a, Str b);          /* bytewise, like strcmp */
+int str_cmp(Str a, Str b); /* bytewise, like strcmp */
 bool str_starts(Str s, Str prefix);
 bool str_ends(Str s, Str suffix);
 Str str_slice(Str s, size_t begin, size_t end); /* clamped to s */
-int64_t str_find(Str s, char c);    /* index or -1 */
-Str str_copy(Arena *arena, Str s);  /* NUL-terminated copy */
-const char *str_c(Arena *arena, Str s); /* same, as a C string; embedded NULs stay */
+int64_t str_find(Str s, char c);                /* index or -1 */
+Str str_copy(Arena *arena, Str s);              /* NUL-terminated copy */
+const char *str_c(Arena *arena, Str s);         /* same, as a C string; embedded NULs stay */
 Str str_format(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 typedef struct Buf {

@@ -11,9 +11,9 @@ typedef struct Sys {
     int (*openat_beneath)(int dir, const char *path); /* O_RDONLY, openat2 RESOLVE_BENEATH */
     int (*close)(int fd);
     int (*fstat)(int fd, struct stat *out);
-    int (*stat)(const char *path, struct stat *out);   /* follows links */
-    int (*lstat)(const char *path, struct stat *out);  /* does not */
-    int (*resolve)(const char *path, char *out);       /* realpath; out: PATH_MAX bytes */
+    int (*stat)(const char *path, struct stat *out);  /* follows links */
+    int (*lstat)(const char *path, struct stat *out); /* does not */
+    int (*resolve)(const char *path, char *out);      /* realpath; out: PATH_MAX bytes */
     ssize_t (*read)(int fd, void *buffer, size_t size);
     ssize_t (*pread)(int fd, void *buffer, size_t size, off_t offset);
     ssize_t (*write)(int fd, const void *buffer, size_t size);
@@ -25,12 +25,12 @@ typedef struct Sys {
     int (*start_writeback)(int fd, off_t offset, off_t size); /* does not wait; only a hint */
     int (*sync)(int fd);
     int (*chmod)(int fd, mode_t mode);
-    int (*lock)(int fd);                               /* exclusive flock, does not wait */
-    int (*link_fd)(int fd, const char *path);          /* linkat of an O_TMPFILE descriptor */
+    int (*lock)(int fd);                      /* exclusive flock, does not wait */
+    int (*link_fd)(int fd, const char *path); /* linkat of an O_TMPFILE descriptor */
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*list)(const char *dir, void (*each)(void *user, const char *name), void *user);
-    void *(*map)(int fd, size_t size, off_t offset);   /* PROT_READ, MAP_PRIVATE; NULL on error */
+    void *(*map)(int fd, size_t size, off_t offset); /* PROT_READ, MAP_PRIVATE; NULL on error */
     int (*unmap)(void *address, size_t size);
 } Sys;
 

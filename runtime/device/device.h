@@ -19,10 +19,10 @@ typedef struct DeviceSpace {
 
 typedef struct DeviceResult {
     struct {
-        const uint8_t *data; /* in DeviceSpace.outputs, valid until that worker's next act */
-        int64_t offset, size;/* where it belongs in that output; size 0: nothing */
+        const uint8_t *data;  /* in DeviceSpace.outputs, valid until that worker's next act */
+        int64_t offset, size; /* where it belongs in that output; size 0: nothing */
     } out[OUT_COUNT];
-    KernelMetrics metrics;   /* device_encode: of this chunk */
+    KernelMetrics metrics; /* device_encode: of this chunk */
 } DeviceResult;
 
 /* Grows `need` to what this kernel takes. */

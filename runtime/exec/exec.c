@@ -17,19 +17,19 @@ enum {
 typedef struct Worker {
     DeviceSpace space;
     uint8_t *staging;
-    ExecTimes times;        /* of this worker */
+    ExecTimes times; /* of this worker */
 } Worker;
 
 typedef struct Run {
     Session *s;
     Schedule *schedule;
     Output **files;
-    Arena *arena;           /* all the memory of the run */
+    Arena *arena; /* all the memory of the run */
     Cleanup cleanup;
     Pool pool;
     Worker *workers;
-    Queue queue;            /* under pool.lock, as the rest */
-    int error;              /* errno of the first failed write, of `failed` */
+    Queue queue; /* under pool.lock, as the rest */
+    int error;   /* errno of the first failed write, of `failed` */
     Output *failed;
 } Run;
 
@@ -109,8 +109,8 @@ static Outcome copy_large(Run *run, Worker *w, const ScheduleSegment *g, uint64_
                            (size_t)size);
     }
     const double start = now();
-    const int error = output_copy(run->files[g->file], g->offset + from, g->input,
-                                  g->input_offset + from, size);
+    const int error =
+        output_copy(run->files[g->file], g->offset + from, g->input, g->input_offset + from, size);
     run->s->sys->start_writeback(run->files[g->file]->fd, (off_t)(g->offset + from), (off_t)size);
     w->times.seconds_copy += now() - start;
     return (Outcome){error, g->file};

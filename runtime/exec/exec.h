@@ -16,13 +16,13 @@
 #include "runtime/exec/schedule.h"
 
 typedef struct ExecTimes {
-    uint64_t bytes_copied;   /* MEMORY and INPUT segments */
-    uint64_t bytes_source;   /* read by kernels, surveys not counted */
-    uint64_t bytes_encoded;  /* written by kernels */
+    uint64_t bytes_copied;  /* MEMORY and INPUT segments */
+    uint64_t bytes_source;  /* read by kernels, surveys not counted */
+    uint64_t bytes_encoded; /* written by kernels */
     double seconds_copy, seconds_survey, seconds_encode, seconds_write; /* summed over threads */
-    double seconds_total;    /* wall clock of exec_run */
-    int threads;             /* that really ran */
-    size_t memory;           /* bytes taken for scratch, outputs, staging and state */
+    double seconds_total;                                               /* wall clock of exec_run */
+    int threads;                                                        /* that really ran */
+    size_t memory; /* bytes taken for scratch, outputs, staging and state */
 } ExecTimes;
 
 /* Opens files[i] (an Output for each Schedule.files[i], caller's array) and writes everything into

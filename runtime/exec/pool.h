@@ -9,9 +9,9 @@
 
 typedef struct Pool {
     pthread_mutex_t lock;
-    pthread_cond_t changed;     /* something was done: look for work again */
-    pthread_cond_t finished;    /* `running` is 0 */
-    bool quit;                  /* under lock: end after the unit at hand */
+    pthread_cond_t changed;  /* something was done: look for work again */
+    pthread_cond_t finished; /* `running` is 0 */
+    bool quit;               /* under lock: end after the unit at hand */
     int started, running, numbered;
     pthread_t threads[LIMIT_THREADS];
     void (*work)(void *user, int worker);

@@ -194,8 +194,8 @@ void queue_complete(Queue *queue, const Unit *unit, const KernelMetrics *metrics
         enter(queue, slot, STAGE_ENCODE);
     } else {
         const int64_t share = job->bytes / job->chunks;
-        queue->done += (uint64_t)(slot->done < job->chunks ? share
-                                                         : job->bytes - share * (job->chunks - 1));
+        queue->done +=
+            (uint64_t)(slot->done < job->chunks ? share : job->bytes - share * (job->chunks - 1));
         if (unit->stage == STAGE_ENCODE) {
             fold_metrics(queue, slot, unit->chunk, metrics);
         }

@@ -49,35 +49,35 @@ typedef struct Cursor {
 
 /* An open item. */
 typedef struct Slot {
-    const QueueItem *item;       /* NULL: the slot is free */
+    const QueueItem *item; /* NULL: the slot is free */
     uint64_t age;
     Stage stage;
-    Cursor cursor;          /* STAGE_COPY */
-    void *state;            /* survey state of the job */
+    Cursor cursor; /* STAGE_COPY */
+    void *state;   /* survey state of the job */
     int pass;
-    int64_t next, done;     /* chunks of this stage: taken, completed */
-    int64_t folded;         /* STAGE_ENCODE: metrics added, always the first ones */
-    bool ready[QUEUE_AHEAD];      /* metrics[chunk % QUEUE_AHEAD] waits to be added */
+    int64_t next, done;      /* chunks of this stage: taken, completed */
+    int64_t folded;          /* STAGE_ENCODE: metrics added, always the first ones */
+    bool ready[QUEUE_AHEAD]; /* metrics[chunk % QUEUE_AHEAD] waits to be added */
     KernelMetrics metrics[QUEUE_AHEAD];
 } Slot;
 
 typedef struct Unit {
     Slot *slot;
     Stage stage;
-    Cursor cursor;          /* STAGE_COPY: from here, `bytes` bytes */
+    Cursor cursor; /* STAGE_COPY: from here, `bytes` bytes */
     uint64_t bytes;
     int64_t chunk;
 } Unit;
 
 typedef struct Queue {
     Schedule *schedule;
-    QueueJob *jobs;         /* one per Schedule.jobs */
+    QueueJob *jobs; /* one per Schedule.jobs */
     Vec(QueueItem) items;
     size_t next_item;
     Slot *slots;
     int slot_count;
     uint64_t ages;
-    uint64_t done, total;   /* bytes copied and, per pass, read by kernels */
+    uint64_t done, total; /* bytes copied and, per pass, read by kernels */
 } Queue;
 
 typedef enum Taken { TAKEN_UNIT, TAKEN_WAIT, TAKEN_END } Taken;

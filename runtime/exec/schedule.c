@@ -9,13 +9,20 @@ static bool is_in(const Schedule *schedule, size_t segment, size_t file) {
 
 static const char *type_word(int onnx_type) {
     switch (onnx_type) {
-    case 1: return "f32";
-    case 10: return "f16";
-    case 11: return "f64";
-    case 16: return "bf16";
-    case 17: return "e4m3";
-    case 24: return "e8m0";
-    default: return "?";
+    case 1:
+        return "f32";
+    case 10:
+        return "f16";
+    case 11:
+        return "f64";
+    case 16:
+        return "bf16";
+    case 17:
+        return "e4m3";
+    case 24:
+        return "e8m0";
+    default:
+        return "?";
     }
 }
 

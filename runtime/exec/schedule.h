@@ -6,7 +6,7 @@
 #include "runtime/base/file.h"
 
 typedef struct ScheduleFile {
-    Str path;                /* final name of the output */
+    Str path; /* final name of the output */
     uint64_t size;
 } ScheduleFile;
 
@@ -14,25 +14,25 @@ typedef struct ScheduleFile {
  * output that no segment names is not stored. */
 typedef struct ScheduleJob {
     Kernel kernel;
-    const void *source;      /* the whole tensor; mapped or on an arena until exec_run ends */
-    Str name;                /* of the tensor, for -d schedule */
-    KernelMetrics metrics;   /* result; meaningless unless exec_run returned true */
+    const void *source;    /* the whole tensor; mapped or on an arena until exec_run ends */
+    Str name;              /* of the tensor, for -d schedule */
+    KernelMetrics metrics; /* result; meaningless unless exec_run returned true */
 } ScheduleJob;
 
 typedef enum SegmentKind { SEGMENT_MEMORY, SEGMENT_INPUT, SEGMENT_KERNEL } SegmentKind;
 
 typedef struct ScheduleSegment {
     SegmentKind kind;
-    int file;                /* index in Schedule.files */
-    uint64_t offset, size;   /* in that file */
+    int file;              /* index in Schedule.files */
+    uint64_t offset, size; /* in that file */
     union {
-        const void *data;    /* SEGMENT_MEMORY: `size` bytes */
-        struct {             /* SEGMENT_INPUT: copied by the kernel of the system where possible */
+        const void *data; /* SEGMENT_MEMORY: `size` bytes */
+        struct {          /* SEGMENT_INPUT: copied by the kernel of the system where possible */
             const Input *input;
             uint64_t input_offset;
         };
-        struct {             /* SEGMENT_KERNEL: size == kernel_output_size(job's kernel, out) */
-            int job;         /* index in Schedule.jobs */
+        struct {     /* SEGMENT_KERNEL: size == kernel_output_size(job's kernel, out) */
+            int job; /* index in Schedule.jobs */
             KernelOutput out;
         };
     };
