@@ -106,8 +106,8 @@ def expectation(box):
 def other_recipes(box):
     plain = box.compress(INT4.removeprefix("mor 1\n"), PYLM).read_bytes()
     box.morc("-e", "on linear - head { quantize(weight = int4 per block(128)) }", PYLM, "-o", "e.onnx")
-    text = "mor 1\nparam size: int = 64\n" + INT4.removeprefix("mor 1\n").replace("128", "size")
-    box.morc(box.write("p.mor", text), PYLM, "-o", "p.onnx", "-p", "size=128")
+    text = "mor 1\nparam wide: int = 64\n" + INT4.removeprefix("mor 1\n").replace("128", "wide")
+    box.morc(box.write("p.mor", text), PYLM, "-o", "p.onnx", "-p", "wide=128")
     command = [SETTINGS.morc, "-", PYLM, "-o", "stdin.onnx"]
     subprocess.run(command, input=INT4.encode(), cwd=box.dir, check=True, capture_output=True, timeout=60)
     import onnx

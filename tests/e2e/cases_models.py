@@ -12,22 +12,38 @@ import running
 from harness import MODELS, add_case, case
 from weights import weights
 
-# least cosine of any output against the float model, on seeded inputs; pruning is only checked to
-# be finite, since the small models do not survive 2:4 by magnitude
-NEAR = {"int8": 0.99, "fp8": 0.95, "int4": 0.80}
+# Least cosine of any output. SAME: to a float model that holds the decoded weights, whatever these
+# are. NEAR: to the float model; what 4 bits and 2:4 without training leave of small convolutional
+# models is no measure of morc, so these are held to SAME only.
+SAME = 0.99999
+NEAR = {"int8": 0.98, "fp8": 0.90}
+NEAR_LANGUAGE = {**NEAR, "int4": 0.97}
+
+
+def decoded_model(path, after):
+    """The float model with every weight replaced by what a reader of `after` decodes."""
+    plain = onnx.load(path)
+    for old, new in zip(weights(plain), after, strict=True):
+        value = new.value.astype(old.value.dtype)
+        old.tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(value), old.tensor.name))
+    return plain.SerializeToString()
 
 
 def matrix_case(path, name, pruned, box):
     text = (recipes.PRUNE if pruned else "") + recipes.QUANTIZE[name]
     out = box.compress(text, path)
     running.check(out)
-    cosine = running.compare(running.run(out, path), running.run(path, path))
-    assert pruned or cosine >= NEAR[name], f"cosine {cosine:.4f}"
     before, after = weights(path), weights(out)
     assert len(before) == len(after) > 0
     for old, new in zip(before, after):
         fits = old.value.shape[old.reduce_axis] % 4 == 0
         recipes.assert_encoded(new, old.value, recipes.spec_of(name, new), pruned and fits)
+    actual = running.run(out, path)
+    cosine = running.compare(actual, running.run(decoded_model(path, after), path))
+    assert cosine >= SAME, f"cosine {cosine:.6f} to the float model with the decoded weights"
+    cosine = running.compare(actual, running.run(path, path))
+    near = NEAR_LANGUAGE if path.parent.name.startswith("pylm") else NEAR
+    assert pruned or cosine >= near.get(name, -1), f"cosine {cosine:.4f} to the float model"
 
 
 for _path in running.real_models():
@@ -76,9 +92,9 @@ def searched(box):
             groups, np.abs(groups).max(axis=2, keepdims=True), spec, np.float32)
         chosen = (scales == new.scales.reshape(scales.shape[1:])).argmax(axis=0)[None]
         assert (np.take_along_axis(scales, chosen, axis=0) == new.scales.reshape(scales.shape[1:])).all()
-        # sums in another order may swap candidates that are as good
+        # errors are added in fixed point: a candidate as good to 5 digits may win
         loss = np.take_along_axis(losses, chosen, axis=0)
-        assert (loss <= losses.min(axis=0) * (1 + 1e-6)).all(), "a better scale was passed over"
+        assert (loss <= losses.min(axis=0) * (1 + 1e-5)).all(), "a better scale was passed over"
         divisor = oracle.ungroup(np.broadcast_to(new.scales.reshape(scales.shape[1:]), groups.shape),
                                  old.value.shape, spec)
         recipes.equal_bits(new.codes, oracle.to_codes(old.value / divisor, "int4"), old.name)

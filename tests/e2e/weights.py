@@ -31,6 +31,7 @@ class Weight:
     axis: int = 0
     block: int = 0
     stored_axis: tuple = ()      # of each axis that the operator sees
+    tensor: onnx.TensorProto | None = None  # where a float value lies, to be replaced in place
 
 
 def weights(model):
@@ -86,7 +87,7 @@ def axes(node, slot, rank):
 
 def describe(thing):
     if isinstance(thing, onnx.TensorProto):
-        return Weight("", "", 0, 0, numpy_helper.to_array(thing))
+        return Weight("", "", 0, 0, numpy_helper.to_array(thing), tensor=thing)
     node, known = thing
     inner = describe(known[node.input[0]])
     if node.op_type in ("Cast", "Identity"):
