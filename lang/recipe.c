@@ -10,14 +10,17 @@
 
 /* The shortest decimal that reads back as the same double; always recognisable as a float. */
 static void number_print(double x, Buf *out) {
-    char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, x);
-        if (strtod(text, NULL) == x) {
-            break;
-        }
+    char text[64];
+    int digits = 0;
+    do {
+        snprintf(text, sizeof text, "%.*e", digits, x);
+    } while (strtod(text, NULL) != x && ++digits < 17);
+    long exponent = strtol(strchr(text, 'e') + 1, NULL, 10);
+    if (exponent >= -5 && exponent < 15) {
+        int decimals = digits - (int)exponent;
+        snprintf(text, sizeof text, "%.*f", decimals > 0 ? decimals : 0, x);
     }
-    buf_printf(out, "%s%s", text, strpbrk(text, ".en") ? "" : ".0");
+    buf_printf(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
 }
 
 static void text_print(Str text, Buf *out) {
@@ -81,6 +84,16 @@ double format_bits(const FormatValue *f, double elements_per_scale) {
 
 /* ---- expressions and selectors */
 
+static void expr_print(const Expr *e, Buf *out);
+
+/* An operand: in parentheses when it is an operation itself. */
+static void part_print(const Expr *e, Buf *out) {
+    bool plain = e->kind == EXPR_CONST || e->kind == EXPR_ATTR || e->kind == EXPR_METRIC;
+    buf_printf(out, plain ? "" : "(");
+    expr_print(e, out);
+    buf_printf(out, plain ? "" : ")");
+}
+
 static void expr_print(const Expr *e, Buf *out) {
     switch (e->kind) {
     case EXPR_CONST:
@@ -98,25 +111,21 @@ static void expr_print(const Expr *e, Buf *out) {
         }
         break;
     case EXPR_UNARY:
-        buf_printf(out, "(%s%s", ast_op_text[e->op], e->op == OP_NOT ? " " : "");
-        expr_print(e->a, out);
-        buf_char(out, ')');
+        buf_printf(out, "%s%s", ast_op_text[e->op], e->op == OP_NOT ? " " : "");
+        part_print(e->a, out);
         break;
     case EXPR_BINARY:
-        buf_char(out, '(');
-        expr_print(e->a, out);
+        part_print(e->a, out);
         buf_printf(out, " %s ", ast_op_text[e->op]);
-        expr_print(e->b, out);
-        buf_char(out, ')');
+        part_print(e->b, out);
         break;
     case EXPR_IF:
-        buf_printf(out, "(if ");
-        expr_print(e->a, out);
+        buf_printf(out, "if ");
+        part_print(e->a, out);
         buf_printf(out, " then ");
-        expr_print(e->b, out);
+        part_print(e->b, out);
         buf_printf(out, " else ");
-        expr_print(e->c, out);
-        buf_char(out, ')');
+        part_print(e->c, out);
         break;
     }
 }

@@ -43,7 +43,7 @@ static void report_later(Resolver *r) {
         const Later *later = &r->later.at[i];
         Diag *d = diag_error(r->s, "E0001", later->span, "%.*s is not in this build",
                              STR_ARG(later->message));
-        diag_note(d, "it belongs to the language: the recipe is good for a morc that has it");
+        diag_label(d, "in the language, for a later build");
     }
 }
 
@@ -575,9 +575,10 @@ static void list_params(Resolver *r, Diag *d) {
             type_width = type.len > type_width ? type.len : type_width;
             value_width = value.len > value_width ? value.len : value_width;
             if (pass == 1) {
-                buf_printf(&table, "\n%-*.*s   %-*.*s %-*.*s     %.*s", (int)name_width,
-                           STR_ARG(ast->name), (int)type_width, STR_ARG(type), (int)value_width,
-                           STR_ARG(value), STR_ARG(ast->doc));
+                buf_printf(&table, "\n%-*.*s   %-*.*s %-*.*s%s%.*s", (int)name_width,
+                           STR_ARG(ast->name), (int)type_width, STR_ARG(type),
+                           ast->doc.len ? (int)value_width : 0, STR_ARG(value),
+                           ast->doc.len ? "     " : "", STR_ARG(ast->doc));
             }
         }
     }

@@ -156,12 +156,11 @@ static const char *type_wanted(ParamType type) {
     return words[type];
 }
 
-/* Bounds of "0.0..1.0", "1.." */
+/* "0.0..1.0", "1.." */
 static bool in_range(const char *range, double x) {
-    char *end;
-    double low = strtod(range, &end),
-           high = end[0] == '.' && end[1] == '.' && end[2] ? strtod(end + 2, NULL) : x;
-    return x >= low && x <= high;
+    const char *dots = strstr(range, "..");
+    assert(dots && "a range has two ends");
+    return x >= strtod(range, NULL) && (!dots[2] || x <= strtod(dots + 2, NULL));
 }
 
 static const Value *range_error(Resolver *r, Span at, const char *what, const char *label,
@@ -206,7 +205,8 @@ const Value *convert(Resolver *r, const Value *v, const Param *p, Span at, const
         return check_pattern(r, v, at, what, wrong_range);
     }
     if (p->range && value_is_number(v) && !in_range(p->range, v->number)) {
-        return range_error(r, at, what, p->range, wrong_range);
+        return range_error(r, at, what, str_format(r->s->arena, "allowed: %s", p->range).data,
+                           wrong_range);
     }
     return p->type == PARAM_FLOAT && v->type == VALUE_INT ? value_float(r, v->number, v->span) : v;
 }
@@ -244,7 +244,14 @@ static const Value *default_value(Resolver *r, const Schema *schema, const Param
     assert(ok && "the default of a schema parses");
     (void)ok;
     Scope *nothing = scope_new(r, NULL, NULL);
+    const size_t depth = r->depth, work = r->work;
+    const bool spent = r->spent;
+    r->depth = r->work = 0; /* a default is right whatever the recipe did */
+    r->spent = false;
     const Value *v = eval_for(r, (Context){nothing, AT_CONSTANT}, ast, p, p->name);
+    r->depth = depth;
+    r->work = work;
+    r->spent = spent;
     assert(v->type != VALUE_POISON && "the default of a schema fits");
     map_put(&r->defaults, key, (void *)(uintptr_t)v);
     return v;

@@ -507,9 +507,8 @@ static const Value *not_callable(Resolver *r, Context c, const Ast *e, const Dec
         return POISON; /* its declaration is E0001 */
     }
     Diag *d = diag_error(r->s, "E0203", e->a->span, "this cannot be called");
-    if (decl && decl->ast->kind == AST_TRANSFORM) {
-        diag_label(d, "a transform is a step: it stands in a rule");
-    }
+    bool transform = decl && decl->ast->kind == AST_TRANSFORM;
+    diag_label(d, transform ? "a transform is a step: it stands in a rule" : "it is no function");
     eval_args(r, c, &e->kids);
     return POISON;
 }

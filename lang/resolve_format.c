@@ -270,10 +270,7 @@ static const Value *granularity(Resolver *r, Context c, const Ast *e, FormatValu
         return POISON;
     }
     if (last->per != PER_DEFAULT) {
-        bool own = !str_eq(last->spelled, last->element);
-        return chain_error(r, e->name_span, last,
-                           own ? "it has blocks of its own"
-                               : "what shares a scale is said already");
+        return chain_error(r, e->name_span, last, "what shares a scale is said already");
     }
     if (is_wide(last)) {
         return chain_error(r, e->name_span, last, "it has no scale that could be shared");
@@ -296,6 +293,7 @@ static const Value *scale_name(Resolver *r, Context c, const Ast *e) {
     Decl *decl = scope_find(c.scope, e->name);
     const Value *v =
         decl ? decl_value(r, decl, e->name_span) : format_of_name(r, e->name, e->name_span);
+    v = v ? v : selector_of_name(r, e->name, e->name_span);
     if (!v) {
         report_unknown(r, c.scope, AT_CONSTANT, e->name, e->name_span);
         return POISON;
@@ -345,6 +343,10 @@ const Value *format_postfix(Resolver *r, Context c, const Ast *e) {
     FormatValue *f = copy_chain(r, a->format, &last, &length);
     if (f->none) {
         return chain_error(r, e->span, f, "`none` stays as it is");
+    }
+    bool whole = f->scale && !str_eq(f->spelled, f->element);
+    if (whole && e->kind != AST_DYNAMIC) {
+        return chain_error(r, e->name_span, f, "it has blocks and scales of its own");
     }
     if (e->kind == AST_PER) {
         return granularity(r, c, e, f, last);

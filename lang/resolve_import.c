@@ -125,7 +125,7 @@ static bool local_text(Resolver *r, const Ast *address, Str path, Str *text) {
     if (errno == EXDEV || errno == ELOOP) {
         escape(r, address);
     } else {
-        missing(r, address, strerror(errno));
+        missing(r, address, errno == EINVAL ? "it is no file" : strerror(errno));
     }
     return false;
 }

@@ -68,7 +68,8 @@ static Decl *declare(Resolver *r, Scope *scope, const Ast *ast, Str name, Span s
     const char *kind = taken_by(r, ast, name);
     if (kind) {
         Diag *d = diag_error(r->s, "E0205", span, "`%.*s` is built in", STR_ARG(name));
-        diag_label(d, "it is a %s already: choose another name", kind);
+        diag_label(d, "%s %s: choose another name",
+                   strcmp(kind, "ONNX op") ? "it is a" : "it is an", kind);
         return NULL;
     }
     const Decl *first = map_get(&scope->names, name);
@@ -130,6 +131,9 @@ static void declare_use(Resolver *r, Scope *scope, const Ast *use) {
         return;
     }
     Decl *decl = declare(r, scope, use, name, use->name.len ? use->name_span : use->a->span);
+    if (module) {
+        module_shared(r, module); /* now, so that a circle is seen where it closes */
+    }
     if (decl) {
         decl->module = module;
     }
@@ -236,6 +240,17 @@ static const Value *data_decl(Resolver *r, const Decl *decl) {
     return v;
 }
 
+/* The same place in the whole command line, when that is where the expression came from. */
+static Span in_command_line(const ParamGiven *given, Span at) {
+    Span name = given->name_span;
+    Str expr = given->source->text;
+    size_t from = name.offset + name.length + 1;
+    if (!name.source || !str_eq(str_slice(name.source->text, from, from + expr.len), expr)) {
+        return at;
+    }
+    return (Span){name.source, (uint32_t)from + at.offset, at.length};
+}
+
 /* Value that -p gives to a parameter of the recipe itself; NULL if none. The last one counts. */
 static const Value *given_value(Resolver *r, const Decl *decl, Span *at) {
     const ParamGiven *given = NULL;
@@ -251,7 +266,7 @@ static const Value *given_value(Resolver *r, const Decl *decl, Span *at) {
     if (!parse_expr(r->s, given->source, &e)) {
         return POISON;
     }
-    *at = e->span;
+    *at = in_command_line(given, e->span);
     return eval_constant(r, decl->scope, e);
 }
 

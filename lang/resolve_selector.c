@@ -56,7 +56,7 @@ static const Value *selector_value(Resolver *r, Selector selector) {
         if (!r->spent) {
             r->spent = true;
             diag_error(r->s, "E0106", selector.span,
-                       "this selector has more than %d parts, %d deep", LIMIT_EXPRESSION_NODES,
+                       "this selector has more than %d parts or %d levels", LIMIT_EXPRESSION_NODES,
                        LIMIT_DEPTH);
         }
         return POISON;

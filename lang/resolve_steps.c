@@ -302,6 +302,22 @@ static void order_texts(Diag *d, const Step *early, const Step *late) {
     diag_span(d, early->name_span, "these weights are %s here ...", done[early->schema->phase]);
 }
 
+/* Do two steps of one text stand on lines of their own, with nothing between them? */
+static bool next_to(const Step *a, const Step *b) {
+    const Source *source = a->span.source;
+    uint32_t from = a->span.offset + a->span.length, to = b->span.offset;
+    if (source != b->span.source || from > to) {
+        return false;
+    }
+    Str between = str_slice(source->text, from, to);
+    for (size_t i = 0; i < between.len; i++) {
+        if (!strchr(" \t\r\n", between.data[i])) {
+            return false;
+        }
+    }
+    return str_find(between, '\n') >= 0;
+}
+
 static void report_order(Resolver *r, const Step *early, const Step *late, bool adjacent) {
     Diag *d = diag_error(r->s, "E0403", late->name_span, "`%s` cannot come after `%s`",
                          late->schema->name, early->schema->name);
@@ -309,7 +325,7 @@ static void report_order(Resolver *r, const Step *early, const Step *late, bool 
     const Source *source = late->span.source;
     uint32_t a = source_place(source, early->span.offset).line,
              b = source_place(source, late->span.offset).line;
-    if (adjacent && source == early->span.source && a != b) {
+    if (adjacent && next_to(early, late)) {
         diag_help(d, "swap lines %u and %u  (morc check --fix does it)", a, b);
         Str early_text = span_text(early->span), late_text = span_text(late->span);
         diag_fix(d, true, early->span, "%.*s", STR_ARG(late_text));

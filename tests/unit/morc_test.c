@@ -234,7 +234,7 @@ static void words_are_explained(void **state) {
     assert_int_equal(code.code, 0);
     assert_has(code.out, "# E0301");
     done(&code);
-    REFUSED(w, 2, "did you mean E0301?", "explain", "E0031");
+    REFUSED(w, 2, "did you mean W0302?", "explain", "W3002");
     Result layer = MORC("explain", "-e", int8, w->model, "block.up");
     assert_int_equal(layer.code, 0);
     assert_has(layer.out, "int8");
