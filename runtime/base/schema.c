@@ -86,7 +86,7 @@ static Str param_type(Arena *arena, const Param *p) {
     Buf b = buf_on(arena);
     if (p->type != PARAM_CHOICE || !p->choices) {
         const char *in = p->range ? " in " : "", *either = p->choices ? " | " : "";
-        buf_printf(&b, "%s%s%s%s", words[p->type], in, p->range ? p->range : "", or);
+        buf_printf(&b, "%s%s%s%s", words[p->type], in, p->range ? p->range : "", either);
     } /* the '*' of a choice that is for later is not shown */
     for (const char *c = p->choices; c && *c; c++) {
         if (*c != '*') {
