@@ -72,10 +72,13 @@ static Input *open_once(Model *m, const Tensor *t, Str location) {
     Input *file = m->only_data ? m->only_data : map_get(&m->data_by_location, location);
     if (!file) {
         file = input_open_beneath(m->session, m->input, location, t->name);
-        if (file) {
-            map_put(&m->data_by_location, location, file);
-            vec_push(m->session->arena, &m->data_files, file);
+        if (!file) { /* it has said why; which model asked is for us to say */
+            diag_where(vec_last(&m->session->diags.all), "%s: @0x%" PRIx64,
+                       str_safe_c(m->session->arena, m->input->path), t->message.begin);
+            return NULL;
         }
+        map_put(&m->data_by_location, location, file);
+        vec_push(m->session->arena, &m->data_files, file);
     }
     return file;
 }
