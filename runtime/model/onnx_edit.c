@@ -2,6 +2,7 @@
  * model is touched; onnx_layout.c applies what is recorded, as often as it is asked to. */
 #include "runtime/model/onnx_edit.h"
 #include <assert.h>
+#include "runtime/base/limits.h"
 
 static ModelEdits *edits_of(Model *m) {
     if (!m->edits) {
@@ -74,6 +75,10 @@ Str model_fresh_name(Model *m, Str wanted) {
         take_names(m, e);
     }
     Arena *arena = m->session->arena;
+    enum { ROOM = 64 }; /* for a suffix */
+    if (wanted.len > LIMIT_NAME_BYTES - ROOM) {
+        wanted = STR("value"); /* a longer one could not be read back */
+    }
     Str name = str_copy(arena, wanted);
     for (int n = 2; map_find(&e->names, name); n++) {
         name = str_format(arena, "%.*s_%d", STR_ARG(wanted), n);

@@ -1,5 +1,6 @@
 /* Fuzz target: any bytes as a model. Opening must end in a Model or one diagnostic; a model that
- * opens is written back without edits to the same bytes, and with edits to bytes that open again.
+ * opens is written back without edits to the same bytes, and with edits or raised to a newer opset
+ * to bytes that open again.
  * The bytes lie in a memfd, so there is no directory for external data: such tensors are refused. */
 #undef NDEBUG
 #include <assert.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 #include "runtime/model/layers.h"
 #include "runtime/model/model.h"
+#include "runtime/model/upgrade.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -88,6 +90,25 @@ static void check_rewrite(Session *s, Model *m, const uint8_t *data, size_t size
     close(fd);
 }
 
+/* A model that can be raised to opset 21 opens again, at 21. */
+static void check_upgrade(Session *s, Str path)
+{
+    Model *m = model_open(s, path);
+    LayoutOptions options = {.external = false};
+    Layout layout = {0};
+    bool raised = m && model_upgrade(s, m, 21);
+    assert(raised == (s->diags.errors == 0) && "an error if and only if it cannot be raised");
+    if (raised && model_layout(m, &options, &layout)) {
+        Str out;
+        int fd = memory_file(s, assemble(s, &layout, NULL), (size_t)layout.size[0], &out);
+        Model *again = model_open(s, out);
+        assert(again && again->opset >= 21 && "what was raised does not open");
+        model_close(again);
+        close(fd);
+    }
+    model_close(m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > LARGEST) {
@@ -101,6 +122,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (m) {
         check_rewrite(s, m, data, size);
         model_close(m);
+        if (s->diags.errors == 0) {
+            check_upgrade(s, path);
+        }
     }
     Buf text = buf_on(s->arena);
     diags_render(&s->diags, &text, false);
