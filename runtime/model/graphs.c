@@ -271,9 +271,21 @@ static bool find_inputs(Node *node) {
             return false;
         }
         node->inputs[i] = v;
-        vec_push(m->session->arena, &v->uses, ((Use){node, i}));
+        v->uses.cap++;
     }
     return true;
+}
+
+/* The numbers of uses are known now, so their arrays have no slack (most values have one use). */
+static void list_uses(Node *node) {
+    Arena *arena = node->graph->model->session->arena;
+    for (int i = 0; i < node->input_count; i++) {
+        ValueInfo *v = node->inputs[i];
+        if (v) {
+            v->uses.at = v->uses.at ? v->uses.at : arena_many(arena, Use, v->uses.cap);
+            v->uses.at[v->uses.len++] = (Use){node, i};
+        }
+    }
 }
 
 static bool find_outputs(const Graph *g) {
@@ -316,6 +328,11 @@ bool graphs_read(Model *m) {
             TRY(find_inputs(g->nodes.at[k]));
         }
         TRY(find_outputs(g));
+    }
+    for (size_t i = 0; i < m->graphs.len; i++) {
+        for (size_t k = 0; k < m->graphs.at[i]->nodes.len; k++) {
+            list_uses(m->graphs.at[i]->nodes.at[k]);
+        }
     }
     return true;
 }
