@@ -26,7 +26,7 @@ typedef struct ValueInfo ValueInfo;
 typedef enum Carrier {
     CARRIER_NONE,     /* no elements */
     CARRIER_RAW,      /* raw_data */
-    CARRIER_TYPED,    /* float_data, int32_data, ...: plain bytes only for packed FLOAT and DOUBLE */
+    CARRIER_TYPED,    /* float_data, int32_data, ...: plain bytes only if packed FLOAT or DOUBLE */
     CARRIER_EXTERNAL  /* a range of another file */
 } Carrier;
 
@@ -88,7 +88,7 @@ struct Node {
 
 struct Graph {
     Model *model;
-    Node *owner;                   /* node whose attribute holds it; NULL for the main graph and functions */
+    Node *owner;                   /* node whose attribute holds it; NULL: main graph, function */
     Str function;                  /* "domain::name" of a local function, empty otherwise */
     int depth;
     const Onnx__GraphProto *proto;       /* NULL for functions */
@@ -108,21 +108,21 @@ struct Model {
     Input *only_data;              /* model_check_written: the one data file, else NULL */
     const Onnx__ModelProto *proto;
     Graph *main;
-    Vec(Graph *) graphs;           /* all: main first, a subgraph after its owner's graph, then functions */
-    Vec(Tensor *) tensors;         /* every TensorProto, also of sparse tensors and training graphs */
+    Vec(Graph *) graphs;           /* main first, each subgraph after its owner's, then functions */
+    Vec(Tensor *) tensors;         /* every TensorProto, also of sparse tensors and training */
     struct SkimMessage *record;
     int64_t opset;                 /* of domain ""; edit_opset and model_upgrade raise it (functions
                                       have their own until then) */
     int64_t ir_version;            /* likewise */
     bool has_external;
-    uint8_t graph_hash[32];        /* SHA-256 of the skeleton: identity of the graph, weights excluded */
+    uint8_t graph_hash[32];        /* SHA-256 of the skeleton: identity of the graph without weights */
     struct ModelEdits *edits;      /* created on first use */
 };
 
 /* Reads and checks a model. Every malformed input gives one diagnostic and NULL. */
 Model *model_open(Session *s, Str path);
 void model_close(Model *model);
-ValueInfo *graph_value(const Graph *graph, Str name); /* looks outward through owners; NULL if none */
+ValueInfo *graph_value(const Graph *graph, Str name); /* looks outward, too; NULL if none */
 const Onnx__AttributeProto *node_attribute(const Node *node, const char *name); /* NULL if absent */
 int64_t node_int(const Node *node, const char *name, int64_t otherwise);
 
@@ -142,22 +142,27 @@ typedef struct NewTensor {
     const int64_t *dims;
     uint64_t size;           /* bytes */
     const void *bytes;       /* known now (small constants), or NULL: */
-    int64_t tag;             /* handed back in the Piece: whoever lays out knows where it comes from */
+    int64_t tag;             /* handed back in the Piece: the caller knows where it comes from */
 } NewTensor;
 
 Str model_fresh_name(Model *m, Str wanted);  /* "w_q", or "w_q_2" if taken */
-void edit_node_input(Node *node, int slot, Str name);              /* splice: the rest of the node stays */
+void edit_node_input(Node *node, int slot, Str name); /* the rest of the node stays as it is */
 void edit_insert_before(Node *node, Onnx__NodeProto *inserted);    /* in the order of the calls */
-void edit_replace_node(Node *node, Onnx__NodeProto *replacement);  /* unknown fields are carried over */
+/* Unknown fields are carried over. Not for nodes that hold graphs or tensors: the skeleton, from
+ * which a replacement is made, has no payloads. */
+void edit_replace_node(Node *node, Onnx__NodeProto *replacement);
 void edit_remove_node(Node *node);
 /* In a function, which has no initializers, it becomes a Constant node before all others. */
 void edit_add_initializer(Graph *graph, const NewTensor *tensor);
-void edit_replace_payload(const Tensor *tensor, int64_t tag);      /* same type and shape, new bytes (pruned floats) */
+/* Same type and shape, new bytes (pruned floats); initializers and values of Constant nodes. */
+void edit_replace_payload(const Tensor *tensor, int64_t tag);
 /* Also its graph input and value_info, if any. The value of a Constant node: removes the node. */
 void edit_remove_initializer(const Tensor *tensor);
-void edit_opset(Model *m, const char *domain, int64_t version);    /* adds the import if it is missing */
+/* In the model and in each function that imports the domain; added to the model and to functions
+ * with edited nodes if it is missing. Nodes are not changed: that is model_upgrade. */
+void edit_opset(Model *m, const char *domain, int64_t version);
 void edit_ir_version(Model *m, int64_t version);
-void edit_metadata(Model *m, Str key, Str value);                  /* replaces an entry of that key */
+void edit_metadata(Model *m, Str key, Str value); /* replaces what has that key */
 
 /* ---- layout */
 typedef enum PieceKind { PIECE_MEMORY, PIECE_INPUT, PIECE_TENSOR } PieceKind;

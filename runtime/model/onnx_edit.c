@@ -91,7 +91,8 @@ Str model_fresh_name(Model *m, Str wanted) {
 
 void edit_node_input(Node *node, int slot, Str name) {
     assert(slot >= 0);
-    vec_push(node->graph->model->session->arena, &node_edit(node)->inputs, ((SlotEdit){slot, name}));
+    NodeEdit *e = node_edit(node);
+    vec_push(node->graph->model->session->arena, &e->inputs, ((SlotEdit){slot, name}));
 }
 
 void edit_insert_before(Node *node, Onnx__NodeProto *inserted) {

@@ -40,7 +40,7 @@ typedef struct ModelEdits {
     Vec(OpsetEdit) opsets;
     Vec(MetadataEdit) metadata;
     int64_t ir_version; /* 0: unchanged */
-    Map names;          /* every name in use, values and nodes; filled by the first model_fresh_name */
+    Map names;          /* names in use, of values and nodes; filled by model_fresh_name */
     bool names_known;
 } ModelEdits;
 

@@ -40,11 +40,7 @@ static void keep(const Render *r, Rope *out, const WireField *f) {
 
 static Str opset_bytes(const Render *r, Str domain, int64_t version) {
     Buf b = buf_on(r->arena);
-    if (domain.len > 0) {
-        wire_put_bytes(&b, OPSET_DOMAIN, domain);
-    } else {
-        wire_put_bytes(&b, OPSET_DOMAIN, STR(""));
-    }
+    wire_put_bytes(&b, OPSET_DOMAIN, domain);
     wire_put_int(&b, OPSET_VERSION, (uint64_t)version);
     return buf_view(&b);
 }
@@ -285,7 +281,8 @@ static void render_child(Render *r, Rope *out, const SkimMessage *child) {
 }
 
 /* True if the field was dealt with (or left out on purpose). */
-static bool special(Render *r, Rope *out, const SkimMessage *m, const WireField *f, size_t *inputs) {
+static bool special(Render *r, Rope *out, const SkimMessage *m, const WireField *f,
+                    size_t *inputs) {
     switch (m->kind) {
     case SKIM_MODEL:
         return model_field(r, out, f);

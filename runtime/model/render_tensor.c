@@ -1,5 +1,5 @@
 /* Tensors as they are written: left as they are, or with their elements as raw_data, or with their
- * elements in the data file (ONNX, ExternalData.md: location, offset, length; aligned to a page). */
+ * elements in the data file (ONNX's ExternalData.md: location, offset, length; page-aligned). */
 #include <inttypes.h>
 #include "runtime/model/render.h"
 

@@ -47,8 +47,8 @@ static void keep_all_but(Upgrade *u, const Onnx__AttributeProto *gone, size_t ro
 bool upgrade_take(Upgrade *u, const char *name, Onnx__AttributeProto **out) {
     *out = upgrade_attribute(u, name);
     if (*out && (*out)->ref_attr_name && (*out)->ref_attr_name[0]) {
-        return upgrade_refuse(u, str_format(u->arena, "`%s` comes from an attribute of its function",
-                                            name).data);
+        return upgrade_refuse(
+            u, str_format(u->arena, "`%s` comes from an attribute of its function", name).data);
     }
     if (*out) {
         keep_all_but(u, *out, 0);

@@ -178,7 +178,7 @@ static bool softmax_13(Upgrade *u) {
     TRY(upgrade_take(u, "axis", &a));
     const int64_t axis = a ? a->i : 1;
     const int rank = rank_of(u);
-    if (axis == -1 || (rank > 0 && (axis == rank - 1 || axis == -1))) {
+    if (axis == -1 || (rank > 0 && axis == rank - 1)) {
         upgrade_set_int(u, "axis", -1); /* the last one only: nothing is merged */
         return true;
     }
@@ -187,7 +187,8 @@ static bool softmax_13(Upgrade *u) {
     const Str x = upgrade_input(u, 0);
     const Str shape = upgrade_insert(u, "Shape", &x, 1, NULL);
     const Str flat = upgrade_insert(u, "Flatten", &x, 1, upgrade_int_attribute(u, "axis", axis));
-    const Str y = upgrade_insert(u, u->now->op_type, &flat, 1, upgrade_int_attribute(u, "axis", -1));
+    const Str y = upgrade_insert(u, u->now->op_type, &flat, 1,
+                                 upgrade_int_attribute(u, "axis", -1));
     u->now->op_type = (char *)"Reshape";
     upgrade_set_input(u, 0, y);
     upgrade_set_input(u, 1, shape);

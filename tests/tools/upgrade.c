@@ -1,6 +1,6 @@
-/* upgrade OPSET OUT-DIRECTORY MODEL...: raises each model to OPSET and writes it as N.onnx (N counts
- * from 0). Prints one line a model, "N ok" or "N refused: message"; tests/e2e/cases_upgrade.py
- * compares what the models compute before and after. */
+/* upgrade OPSET OUT-DIRECTORY MODEL...: raises each model to OPSET and writes it as N.onnx (N
+ * counts from 0). Prints one line a model, "N ok" or "N refused: message";
+ * tests/e2e/cases_upgrade.py compares what the models compute before and after. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "runtime/model/upgrade.h"

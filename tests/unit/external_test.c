@@ -105,7 +105,8 @@ static void moves(void **state) {
     assert_int_equal(out->tensors.at[2]->input_offset % 4096, 0);
     assert_int_equal(out->tensors.at[3]->carrier, CARRIER_RAW);
     for (size_t i = 0; i < 4; i++) {
-        assert_memory_equal(out->tensors.at[i]->data, m->tensors.at[i]->data, m->tensors.at[i]->size);
+        assert_memory_equal(out->tensors.at[i]->data, m->tensors.at[i]->data,
+                            m->tensors.at[i]->size);
     }
 }
 

@@ -1,4 +1,5 @@
-/* model_layout's promises about pieces and files, and model_check_written's about what is on disk. */
+/* model_layout's promises about pieces and files, and model_check_written's about what is on disk.
+ */
 #include "onnx_build.h"
 
 static Model *big(void) {
@@ -135,7 +136,8 @@ static void reading_back(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(pieces), TEST(data_file), TEST(over_the_limit), TEST(nothing_can_leave), TEST(reading_back),
+        TEST(pieces),       TEST(data_file), TEST(over_the_limit), TEST(nothing_can_leave),
+        TEST(reading_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

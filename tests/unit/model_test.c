@@ -127,7 +127,8 @@ static void imports(void **state) {
     assert_int_equal(good(J(I(1, 3), graph))->opset, 1);
     assert_int_equal(good(J(F(8, opset("com.microsoft", 1)), F(8, opset("ai.onnx", 13)),
                             graph))->opset, 13);
-    Model *a = good(model_bytes(F(5, tensor("w", 4)))), *b = good(model_bytes(F(5, tensor("w", 4))));
+    Model *a = good(model_bytes(F(5, tensor("w", 4)))),
+          *b = good(model_bytes(F(5, tensor("w", 4))));
     Model *c = good(model_bytes(F(5, tensor("w", 5))));
     assert_memory_equal(a->graph_hash, b->graph_hash, 32);
     assert_memory_not_equal(a->graph_hash, c->graph_hash, 32);

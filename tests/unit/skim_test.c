@@ -23,7 +23,8 @@ static void wire_level(void **state) {
     refused(J(tiny(), T(1, "ir as text")), "E1001", "wrong wire type");
     refused(J(tiny(), F(7, STR(""))), "E1001", "given twice"); /* two graphs */
     refused(J(I(1, 8), F(8, opset("", 17))), "E1009", "no graph");
-    refused(STR("version https://git-lfs.github.com/spec/v1\n"), "E1001", "`version https://git-lfs....`");
+    refused(STR("version https://git-lfs.github.com/spec/v1\n"), "E1001",
+            "`version https://git-lfs....`");
 }
 
 /* Legal oddities: padded numbers, unknown fields of every wire type, both array encodings. */
@@ -95,15 +96,13 @@ static uint64_t roll(uint64_t below) {
 
 static Str rich(void) {
     const Str body = J(N("Mul", "y w", "z"), value(12, "z", 1), F(5, tensor("w2", 3)));
-    return J(I(1, 8), F(8, opset("", 17)), F(14, J(T(1, "k"), T(2, "v"))),
-             F(7, J(N("MatMul", "x w", "y"), N("If", "c", "q", attribute_graph("then_branch", body)),
-                    node_(1, "Constant", "", "k", F(5, J(T(1, "value"), F(5, tensor("", 4)),
-                                                         I(20, 4)))),
-                    F(5, tensor("w", 5)),
-                    F(5, J(I(1, 2), I(2, 7), T(8, "i"), F(7, STR("\x01\x02")))),
-                    value(11, "x", 1), value(11, "c", 9), value(12, "q", 1), value(13, "y", 1))),
-             F(25, J(T(1, "f"), T(10, "d"), T(4, "a"), T(5, "b"), node_(7, "Relu", "a", "b",
-                                                                         STR("")))));
+    return J(
+        I(1, 8), F(8, opset("", 17)), F(14, J(T(1, "k"), T(2, "v"))),
+        F(7, J(N("MatMul", "x w", "y"), N("If", "c", "q", attribute_graph("then_branch", body)),
+               node_(1, "Constant", "", "k", F(5, J(T(1, "value"), F(5, tensor("", 4)), I(20, 4)))),
+               F(5, tensor("w", 5)), F(5, J(I(1, 2), I(2, 7), T(8, "i"), F(7, STR("\x01\x02")))),
+               value(11, "x", 1), value(11, "c", 9), value(12, "q", 1), value(13, "y", 1))),
+        F(25, J(T(1, "f"), T(10, "d"), T(4, "a"), T(5, "b"), node_(7, "Relu", "a", "b", STR("")))));
 }
 
 /* Either a model or exactly one error; an accepted model is laid out as the bytes it is, and opens

@@ -71,7 +71,8 @@ static void typed_floats(void **state) {
     assert_null(t->data);
     assert_bytes(t, f, sizeof f);
     const uint32_t one = 0x3fc00000u;
-    const Str unpacked = J(STR("\x25"), raw(&one, 4), STR("\x25"), raw(f + 1, 4), F(4, raw(f + 2, 4)));
+    const Str unpacked =
+        J(STR("\x25"), raw(&one, 4), STR("\x25"), raw(f + 1, 4), F(4, raw(f + 2, 4)));
     assert_bytes(only(J(I(1, 3), I(2, 1), T(8, "w"), unpacked)), f, sizeof f);
     assert_bytes(only(J(I(1, 3), I(2, 11), T(8, "w"), F(10, raw(d, sizeof d)))), d, sizeof d);
     assert_bytes(only(J(I(1, 1), I(2, 14), T(8, "c"), F(4, raw(f, 8)))), f, 8);
@@ -84,8 +85,9 @@ static void typed_integers(void **state) {
         int type;
         uint32_t field;
         int bytes;
-    } rows[] = {{2, 5, 1}, {3, 5, 1}, {4, 5, 2}, {5, 5, 2}, {6, 5, 4}, {7, 7, 8}, {9, 5, 1},
-                {10, 5, 2}, {16, 5, 2}, {17, 5, 1}, {19, 5, 1}, {24, 5, 1}, {12, 11, 4}, {13, 11, 8}};
+    } rows[] = {{2, 5, 1},  {3, 5, 1},  {4, 5, 2},   {5, 5, 2},  {6, 5, 4},
+                {7, 7, 8},  {9, 5, 1},  {10, 5, 2},  {16, 5, 2}, {17, 5, 1},
+                {19, 5, 1}, {24, 5, 1}, {12, 11, 4}, {13, 11, 8}};
     const int64_t values[] = {1, 0, -1, 100};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint8_t expected[32];
@@ -103,13 +105,16 @@ static void typed_integers(void **state) {
 static void sub_byte(void **state) {
     (void)state;
     const int64_t nibbles[] = {0x21, 0x43, 0x05};
-    assert_bytes(only(J(I(1, 5), I(2, 22), T(8, "w"), F(5, varints(nibbles, 3)))), "\x21\x43\x05", 3);
-    assert_bytes(only(J(I(1, 5), I(2, 23), T(8, "w"), F(9, STR("\x21\x43\x05")))), "\x21\x43\x05", 3);
+    assert_bytes(only(J(I(1, 5), I(2, 22), T(8, "w"), F(5, varints(nibbles, 3)))), "\x21\x43\x05",
+                 3);
+    assert_bytes(only(J(I(1, 5), I(2, 23), T(8, "w"), F(9, STR("\x21\x43\x05")))), "\x21\x43\x05",
+                 3);
     const int64_t pairs[] = {0x39, 0x01};
     assert_bytes(only(J(I(1, 5), I(2, 25), T(8, "w"), F(5, varints(pairs, 2)))), "\x39\x01", 2);
     const int64_t six[] = {1, 2, 3, 4, 63};
     /* 1 | 2<<6 | 3<<12 | 4<<18 | 63<<24 = 0x3f103081 */
-    assert_bytes(only(J(I(1, 5), I(2, 27), T(8, "w"), F(5, varints(six, 5)))), "\x81\x30\x10\x3f", 4);
+    assert_bytes(only(J(I(1, 5), I(2, 27), T(8, "w"), F(5, varints(six, 5)))), "\x81\x30\x10\x3f",
+                 4);
     lie(J(I(1, 5), I(2, 22), T(8, "w"), F(9, STR("12"))), "3 bytes, the file has 2");
     lie(J(I(1, 5), I(2, 22), T(8, "w"), F(9, STR("1234"))), "3 bytes, the file has 4");
     lie(J(I(1, 5), I(2, 26), T(8, "w"), F(9, STR("1"))), "2 bytes, the file has 1");

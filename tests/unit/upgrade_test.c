@@ -12,7 +12,8 @@ static Str attribute_ints(const char *name, int64_t a, int64_t b) {
 }
 
 static Str attribute_float(const char *name, float f) {
-    return F(5, J(T(1, name), STR("\x15"), raw(memcpy(arena_alloc(S->arena, 4), &f, 4), 4), I(20, 1)));
+    return F(5,
+             J(T(1, name), STR("\x15"), raw(memcpy(arena_alloc(S->arena, 4), &f, 4), 4), I(20, 1)));
 }
 
 static Str shaped(uint32_t field, const char *name, int type, const char *dims) {
@@ -238,8 +239,10 @@ static void everywhere(void **state) {
     const Str squeeze = N("Squeeze", "x", "b", attribute_ints("axes", 0, 1));
     const Str f = F(25, J(T(1, "f"), T(10, "d"), words(4, "a"), words(5, "r"), F(9, opset("", 11)),
                           node_(7, "Unsqueeze", "a", "r", attribute_ints("axes", 0, 1))));
-    Model *m = raised(J(f, at_opset(12, J(N("If", "c", "q", attribute_graph("then_branch", squeeze)),
-                                          value(11, "x", 1), value(11, "c", 9)))), 21);
+    Model *m =
+        raised(J(f, at_opset(12, J(N("If", "c", "q", attribute_graph("then_branch", squeeze)),
+                                   value(11, "x", 1), value(11, "c", 9)))),
+               21);
     assert_int_equal(m->graphs.at[1]->nodes.at[0]->input_count, 2);
     assert_int_equal(m->graphs.at[1]->initializers.len, 1);
     const Graph *function = m->graphs.at[2];
