@@ -207,7 +207,8 @@ static bool take_param(Parser *p, int i, Str text) {
     return true;
 }
 
-static bool set_flag(Parser *p, int i, const Flag *flag, Str value) {
+/* `at` is the flag's place on the line, `i` its value's. */
+static bool set_flag(Parser *p, int at, int i, const Flag *flag, Str value) {
     char *base = (char *)p->args;
     switch (flag->kind) {
     case FLAG_BOOL:
@@ -244,7 +245,7 @@ static bool set_flag(Parser *p, int i, const Flag *flag, Str value) {
         break;
     }
     Diag *d =
-        diag_error(p->s, "E1110", argument_span(p, i), "`--%s` is not in this build", flag->name);
+        diag_error(p->s, "E1110", argument_span(p, at), "`--%s` is not in this build", flag->name);
     diag_label(d, "part of the language, not built yet");
     return false;
 }
@@ -295,7 +296,7 @@ static bool take_flag(Parser *p, int *i) {
     }
     p->used[row] = true;
     p->used_at[row] = at;
-    return set_flag(p, *i, flag, value);
+    return set_flag(p, at, *i, flag, value);
 }
 
 static bool is_recipe_word(Str word) {
@@ -400,6 +401,17 @@ static bool check_flags_of_verb(Parser *p) {
     return true;
 }
 
+/* `morc help VERB` */
+static bool help_of(Parser *p, int i) {
+    for (int v = 1; v < VERB_ROWS; v++) {
+        if (str_is(p->args->files.at[0], verbs[v].name)) {
+            p->args->helped = verbs[v].verb;
+            return true;
+        }
+    }
+    return unknown_verb(p, i);
+}
+
 bool args_parse(Session *s, int argc, char **argv, Args *out) {
     memset(out, 0, sizeof *out);
     Parser p = {.s = s, .args = out, .argc = argc, .argv = argv};
@@ -433,14 +445,19 @@ bool args_parse(Session *s, int argc, char **argv, Args *out) {
         out->verb = VERB_DUMPS;
         return true;
     }
+    out->helped = VERB_HELP;
     if (p.help && first == 0) {
         out->verb = VERB_HELP;
         return true;
     }
     TRY(choose_verb(&p, first));
     if (p.help) {
+        out->helped = out->verb;
         out->verb = VERB_HELP;
         return true;
+    }
+    if (out->verb == VERB_HELP && out->files.len == 1) {
+        return help_of(&p, argc - 1);
     }
     return check_flags_of_verb(&p) && check_counts(&p);
 }

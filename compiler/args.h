@@ -25,6 +25,7 @@ typedef struct ParamFlag {
 
 typedef struct Args {
     Verb verb;
+    Verb helped;       /* VERB_HELP: the verb it is about; VERB_HELP itself for all */
     Vec(Str) files;    /* positional arguments after the verb */
     Str inline_recipe; /* -e TEXT */
     bool has_inline;

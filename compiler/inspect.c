@@ -117,6 +117,10 @@ static bool unknown_layer(Session *s, const Plan *plan, Str path) {
         }
     }
     Str near = nearest_of(path, paths.at, paths.len);
+    Str tail = str_format(s->arena, ".%.*s", STR_ARG(path));
+    for (size_t i = 0; i < paths.len && near.len == 0; i++) {
+        near = str_ends(paths.at[i], tail) ? paths.at[i] : near; /* lm_head for model.lm_head */
+    }
     if (near.len) {
         diag_help(d, "did you mean `%.*s`?", STR_ARG(str_safe(s->arena, near)));
     } else {

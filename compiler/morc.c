@@ -49,7 +49,7 @@ static bool dispatch(Console *c, const Args *args) {
         console_out(c, STR("morc " MORC_VERSION "\n"));
         return true;
     case VERB_HELP:
-        args_help(VERB_HELP, &b);
+        args_help(args->helped, &b);
         console_out(c, buf_view(&b));
         return true;
     }
