@@ -1,9 +1,13 @@
 /* What the parts of resolve share: scopes of names, evaluation, arguments. Internal to lang/.
  *
  *   resolve.c           the recipe: items, stages, rules, settings
- *   resolve_names.c     scopes, declarations, parameters, suggestions
- *   resolve_import.c    files: use, include
- *   resolve_expr.c      expressions: constants fold, the rest becomes Expr
+ *   resolve_target.c    targets
+ *   resolve_include.c   include
+ *   resolve_import.c    files
+ *   resolve_names.c     scopes, declarations, suggestions
+ *   resolve_params.c    parameters
+ *   resolve_expr.c      expressions: leaves, names, calls
+ *   resolve_fold.c      operators: constants fold, the rest becomes Expr
  *   resolve_selector.c  selectors and their functions
  *   resolve_format.c    formats and their chain
  *   resolve_args.c      arguments against a Schema
@@ -96,12 +100,17 @@ Decl *scope_find(const Scope *scope, Str name); /* outward; NULL if there is non
 const Value *decl_value(Resolver *r, Decl *decl, Span use);
 void evaluate_all(Resolver *r, Scope *scope); /* unused declarations have errors, too */
 Decl *import_member(Resolver *r, Scope *scope, const Ast *object, Str name, Span at);
+void report_unknown(Resolver *r, Scope *scope, Position position, Str name, Span at);
+
+/* ---- resolve_params.c */
 /* The value of a PARAM or FORMAL: `given`, or else its default; NULL when there is neither. Checked
  * against its type and range; what is wrong with `given` is reported under `code` at `at`. */
 bool param_type(Resolver *r, const Ast *ast, Param *out); /* of PARAM and FORMAL; false: reported */
 const Value *param_value(Resolver *r, Scope *scope, const Ast *param, const Value *given, Span at,
                          const char *code);
-void report_unknown(Resolver *r, Scope *scope, Position position, Str name, Span at);
+const Value *param_decl(Resolver *r, const Decl *decl); /* of a PARAM, with what -p gave */
+void unknown_params(Resolver *r);                       /* E0207 for a -p that names none */
+void record_params(Resolver *r);                        /* into the recipe, all evaluated */
 
 /* ---- resolve_import.c */
 Module *import_file(Resolver *r, Scope *from, const Ast *address); /* NULL: reported */
@@ -114,6 +123,7 @@ const Value *eval(Resolver *r, Context c, const Ast *e);
 const Value *eval_constant(Resolver *r, Scope *scope, const Ast *e);
 Value *value_new(Resolver *r, ValueType type, Span span);
 const Value *value_int(Resolver *r, int64_t n, Span span);
+const Value *value_bool(Resolver *r, bool flag, Span span);
 const Value *value_float(Resolver *r, double x, Span span);
 const Value *value_expr(Resolver *r, Expr expr); /* a VALUE_EXPR of its own copy */
 ValueType value_static_type(const Value *v);     /* that of the expression for VALUE_EXPR */
@@ -122,6 +132,11 @@ double value_number(const Value *v);
 const char *value_type_words(ValueType type); /* "a selector" */
 int sm_number(Str word);                      /* 90 for sm_90, 0 if the word is none */
 const Ast *unwrap(const Ast *e);              /* without its parentheses */
+
+/* ---- resolve_fold.c */
+const Value *eval_binary(Resolver *r, Context c, const Ast *e);
+const Value *eval_unary(Resolver *r, Context c, const Ast *e);
+const Value *eval_conditional(Resolver *r, Context c, const Ast *e);
 
 /* ---- resolve_selector.c */
 bool is_selector_like(const Value *v);                           /* selector or string */
@@ -174,7 +189,21 @@ const Value *metric_call(Resolver *r, Context c, const Ast *e);        /* NULL i
 const Value *attribute(Resolver *r, Context c, const Ast *e);
 extern const char *const metric_names[]; /* ends in NULL */
 
-/* ---- resolve.c */
+/* ---- resolve_target.c */
+void collect_targets(Resolver *r);
+void pick_target(Resolver *r);
+
+/* ---- resolve.c, resolve_include.c */
+typedef struct Reading { /* a list of items on its way into a stage */
+    Scope *scope;
+    Str origin; /* file that an `include` brought; empty for the recipe itself */
+    int stage;  /* index, -1: "main", made when something needs it */
+    bool in_stage;
+} Reading;
+void read_items(Resolver *r, Reading *in, const AstList *items);
+void read_include(Resolver *r, Reading *in, const Ast *item);
+int stage_of(Resolver *r, Reading *in, Span span); /* index; makes "main" when it is needed */
+void report_twice(Resolver *r, Span at, Span first, const char *word);
 void resolve_expect(Resolver *r, Context c, const Ast *expect, int rule, int stage);
 
 /* ---- E0001 */

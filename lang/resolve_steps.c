@@ -347,7 +347,10 @@ static void report_pair(Resolver *r, const Step *first, const Step *second) {
                          : edit ? "these weights get the same step twice"
                                 : "these weights get two encodings");
     diag_label(d, skip ? "it leaves nothing for other steps" : "... and again here");
-    diag_span(d, first->name_span, skip ? "beside this" : edit ? "first here ..." : "encoded here ...");
+    diag_span(d, first->name_span,
+              skip   ? "beside this"
+              : edit ? "first here ..."
+                     : "encoded here ...");
     not_for_later(r, first->span);
     not_for_later(r, second->span);
 }
@@ -361,9 +364,9 @@ void check_stack(Resolver *r, const StepList *steps) {
         }
         bool skip =
             step->schema->phase == PHASE_SKIP || (last && last->schema->phase == PHASE_SKIP);
-        bool twice = last && (last->schema == step->schema ||
-                              (last->schema->phase == PHASE_ENCODE &&
-                               step->schema->phase == PHASE_ENCODE));
+        bool twice =
+            last && (last->schema == step->schema ||
+                     (last->schema->phase == PHASE_ENCODE && step->schema->phase == PHASE_ENCODE));
         if (last && (skip || twice)) {
             report_pair(r, last, step);
         } else if (furthest && step->schema->phase < furthest->schema->phase) {
