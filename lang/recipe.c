@@ -1,5 +1,5 @@
 /* Printing of resolved recipes and their parts, for `-d recipe`, messages and receipts. What is
- * printed for a value parses to that value again. */
+ * printed parses to the same recipe again; names, parameters and imports are resolved in it. */
 #include "lang/recipe.h"
 #include <assert.h>
 #include <inttypes.h>
@@ -154,6 +154,14 @@ static void operand_print(const Selector *s, Buf *out) {
     buf_printf(out, is_algebra(s) ? ")" : "");
 }
 
+/* What stands before `?` or a filter, both of which bind closer than `!`. */
+static void postfix_print(const Selector *s, Buf *out) {
+    bool wrap = s->kind == SELECT_COMPLEMENT;
+    buf_printf(out, wrap ? "(" : "");
+    operand_print(s, out);
+    buf_printf(out, wrap ? ")" : "");
+}
+
 static const char *selector_word(SelectorKind kind) {
     switch (kind) {
     case SELECT_FIRST:
@@ -211,7 +219,7 @@ void selector_print(const Selector *s, Buf *out) {
                    s->from, s->to);
         break;
     case SELECT_FILTER:
-        operand_print(s->a, out);
+        postfix_print(s->a, out);
         buf_char(out, '[');
         expr_print(s->where, out);
         buf_char(out, ']');
@@ -221,7 +229,7 @@ void selector_print(const Selector *s, Buf *out) {
         operand_print(s->a, out);
         break;
     case SELECT_OPTIONAL:
-        operand_print(s->a, out);
+        postfix_print(s->a, out);
         buf_char(out, '?');
         break;
     case SELECT_UNION:
@@ -248,7 +256,11 @@ static bool says_nothing(const BoundArg *arg) {
 void value_print(const Value *v, Buf *out) {
     switch (v->type) {
     case VALUE_INT:
-        buf_printf(out, "%" PRId64, v->integer);
+        if (v->integer == INT64_MIN) { /* its magnitude is no literal */
+            buf_printf(out, "(-%" PRId64 " - 1)", INT64_MAX);
+        } else {
+            buf_printf(out, "%" PRId64, v->integer);
+        }
         break;
     case VALUE_FLOAT:
         number_print(v->number, out);
@@ -367,9 +379,14 @@ static void rule_print(const Recipe *recipe, const Rule *rule, int stage, int in
 static void settings_print(const Recipe *recipe, Buf *out) {
     for (size_t i = 0; i < recipe->params.len; i++) {
         const RecipeParam *p = &recipe->params.at[i];
-        buf_printf(out, "param %.*s: %.*s = ", STR_ARG(p->name), STR_ARG(p->type_text));
+        buf_printf(out, "# param %.*s: ", STR_ARG(p->name));
+        for (size_t k = 0; k < p->type_text.len; k++) { /* a range may go over several lines */
+            char c = p->type_text.data[k];
+            buf_char(out, c == '\n' || c == '\r' ? ' ' : c);
+        }
+        buf_printf(out, " = ");
         value_print(p->value, out);
-        buf_printf(out, p->given ? " # given\n" : "\n");
+        buf_printf(out, p->given ? " (given)\n" : "\n");
     }
     for (size_t i = 0; i < recipe->data.len; i++) {
         buf_printf(out, "data %.*s = %s", STR_ARG(recipe->data.at[i]->name),
@@ -382,7 +399,7 @@ static void settings_print(const Recipe *recipe, Buf *out) {
                    i + 1 == recipe->targets.len ? "\n" : "");
     }
     if (recipe->target) {
-        buf_printf(out, "for sm_%d\n", recipe->target);
+        buf_printf(out, "# for sm_%d\n", recipe->target);
     }
     if (recipe->emit) {
         buf_printf(out, "emit ");

@@ -51,7 +51,7 @@ static const Value *fold_arithmetic(Resolver *r, const Ast *e, const Value *a, c
                     : e->op == OP_MUL ? x * y
                     : e->op == OP_DIV ? x / y
                                       : fmod(x, y);
-    if (!isfinite(result)) {
+    if (!(fabs(result) <= 1e300)) { /* what the lexer takes, too */
         diag_error(r->s, "E0206", e->span, "this number is too large");
         return POISON;
     }

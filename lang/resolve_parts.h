@@ -45,11 +45,12 @@ struct Decl {
     Span span;    /* of the name */
     Scope *scope; /* where its expression is evaluated */
     DeclState state;
-    const Value *value; /* of LET SELECT FORMAT DATA PARAM FORMAL */
-    Module *module;     /* USE; NULL if it could not be read */
-    RecipeParam *param; /* PARAM of the recipe itself: what -p gave */
-    Decl *waiting;      /* declaration whose value asked for this one */
-    bool reported;
+    const Value *value;   /* of LET SELECT FORMAT DATA PARAM FORMAL */
+    Module *module;       /* USE; NULL if it could not be read */
+    RecipeParam *param;   /* PARAM of the recipe itself: what -p gave */
+    Decl *waiting;        /* declaration whose value asked for this one */
+    bool reported;        /* as part of a circle */
+    const Schema *schema; /* TRANSFORM: its parameters, once asked for */
 };
 
 struct Scope {

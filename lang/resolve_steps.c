@@ -135,7 +135,10 @@ Step *resolve_step(Resolver *r, Context c, const Schema *schema, const Ast *ast)
 /* ---- transforms */
 
 /* The parameters as a schema, so that arguments are checked as those of any step. */
-static const Schema *transform_schema(Resolver *r, const Decl *decl) {
+static const Schema *transform_schema(Resolver *r, Decl *decl) {
+    if (decl->schema) {
+        return decl->schema;
+    }
     const AstList *formals = &decl->ast->kids;
     Param *params = arena_many(r->s->arena, Param, formals->len + 1);
     for (size_t i = 0; i < formals->len; i++) {
@@ -150,8 +153,11 @@ static const Schema *transform_schema(Resolver *r, const Decl *decl) {
     Schema *schema = arena_new(r->s->arena, Schema);
     *schema =
         (Schema){.name = str_c(r->s->arena, decl->name), .kind = SCHEMA_STEP, .params = params};
+    decl->schema = schema;
     return schema;
 }
+
+enum { EXPANSION_WORK = 10 }; /* a scope of its own is more than one evaluation */
 
 /* Body of a transform with its parameters bound; args NULL: a trial, unknown ones are poison. */
 static void expand(Resolver *r, Decl *decl, const ArgList *args, Stack *out, Span at) {
@@ -162,6 +168,7 @@ static void expand(Resolver *r, Decl *decl, const ArgList *args, Stack *out, Spa
         return;
     }
     decl->state = DECL_BUSY;
+    r->work += EXPANSION_WORK;
     Scope *local = scope_new(r, decl->scope, decl->scope->module);
     for (size_t i = 0; i < decl->ast->kids.len; i++) {
         const Ast *formal = decl->ast->kids.at[i];

@@ -7,7 +7,7 @@
     X(BRACKET_DEPTH, 64, "nesting of ( [ { in a recipe")                                           \
     X(EXPRESSION_NODES, 10000, "syntax nodes of one statement")                                    \
     X(DEPTH, 1000, "nesting of names and expressions in one another")                              \
-    X(RECIPE_WORK, 1000000, "steps of evaluation that a recipe may take")                          \
+    X(RECIPE_WORK, 300000, "steps of evaluation that a recipe may take")                          \
     X(IMPORT_DEPTH, 64, "chain of `use` and `include`")                                            \
     X(IMPORT_FILES, 1000, "files reached from a recipe")                                           \
     X(DIAGNOSTICS, 20, "errors shown of one moment")                                               \
