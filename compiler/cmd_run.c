@@ -3,6 +3,7 @@
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
 #include "compiler/frontend.h"
+#include "compiler/readings.h"
 #include "lang/parse.h"
 #include "runtime/base/file.h"
 #include "runtime/base/sanitize.h"
@@ -339,7 +340,12 @@ bool cmd_run(Console *c, const Args *args) {
     Run r = {.c = c, .s = c->s, .args = args, .start = clock_seconds()};
     size_t model_at = args->has_inline ? 0 : 1;
     bool done = false;
-    TRY(read_recipe(&r, &done));
+    if (!read_recipe(&r, &done)) {
+        if (r.source && args->files.len > model_at) {
+            readings_count(c->s, args, r.source, args->files.at[model_at]);
+        }
+        return false;
+    }
     if (done) {
         return true;
     }
