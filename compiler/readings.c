@@ -86,8 +86,8 @@ void readings_count(Session *s, const Args *args, const Source *source, Str mode
         return;
     }
     Session *own = session_open(s->sys);
-    Cleanup cleanup; /* when an allocation fails in here */
-    session_on_close(s, &cleanup, close_own, own);
+    Cleanup *cleanup = arena_new(s->arena, Cleanup); /* when an allocation fails in here */
+    session_on_close(s, cleanup, close_own, own);
     Model *model = model_open(own, model_path);
     Layers *layers = model ? layers_index(own, model) : NULL;
     for (size_t i = 0; layers && i < s->diags.all.len; i++) {
@@ -98,6 +98,6 @@ void readings_count(Session *s, const Args *args, const Source *source, Str mode
     if (model) {
         model_close(model);
     }
-    session_forget(s, &cleanup);
+    session_forget(s, cleanup);
     session_close(own);
 }
