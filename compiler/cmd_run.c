@@ -56,6 +56,19 @@ static bool choose_output(Run *r) {
     return true;
 }
 
+/* A file of declarations is good to import, but a run of it would change nothing in silence. */
+static bool does_something(Session *s, const Recipe *recipe) {
+    size_t found = recipe->expects.len;
+    for (size_t i = 0; i < recipe->stages.len; i++) {
+        found += recipe->stages.at[i].rules.len;
+    }
+    if (found == 0) {
+        Diag *d = diag_error(s, "E0213", (Span){recipe->source, 0, 0}, "this recipe has no rules");
+        diag_help(d, "on linear { quantize(weight = int8 per channel) }");
+    }
+    return found > 0;
+}
+
 /* Stages that need no model. *done: a dump was printed and the run ends here. */
 static bool read_recipe(Run *r, bool *done) {
     const Args *args = r->args;
@@ -82,7 +95,7 @@ static bool read_recipe(Run *r, bool *done) {
         *done = true;
     }
     console_out(r->c, buf_view(&b));
-    return true;
+    return *done || does_something(s, r->recipe);
 }
 
 static void start_json(Run *r) {

@@ -369,6 +369,10 @@ static void read_recipe(Resolver *r, const Ast *ast) {
         }
     }
     read_items(r, &in, &ast->kids);
+    if (ast->kids.len == 0) {
+        Diag *d = diag_error(r->s, "E0213", ast->span, "this recipe is empty");
+        diag_help(d, "on linear { quantize(weight = int8 per channel) }");
+    }
     default_emit(r);
     for (size_t i = 0; i < r->modules.len; i++) {
         Module *module = r->modules.entries[i].value;

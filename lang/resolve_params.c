@@ -190,11 +190,27 @@ static void list_params(Resolver *r, Diag *d) {
     }
 }
 
+/* A flag may overrule a file of parameters, but not another flag. */
+static void check_once(Resolver *r, size_t index) {
+    const ParamGiven *given = &r->options->params[index];
+    for (size_t i = 0; i < index; i++) {
+        const ParamGiven *first = &r->options->params[i];
+        bool same_text = first->name_span.source == given->name_span.source;
+        if (same_text && given->name_span.source && str_eq(first->name, given->name)) {
+            Diag *d = diag_error(r->s, "E0207", given->name_span, "parameter `%.*s` is given twice",
+                                 STR_ARG(given->name));
+            diag_label(d, "again here");
+            diag_span(d, first->name_span, "first here");
+        }
+    }
+}
+
 void unknown_params(Resolver *r) {
     for (size_t i = 0; i < r->options->param_count; i++) {
         const ParamGiven *given = &r->options->params[i];
         const Decl *decl = map_get(&r->root->names, given->name);
         if (decl && decl->ast->kind == AST_PARAM) {
+            check_once(r, i);
             continue;
         }
         Span at = given->name_span;

@@ -32,8 +32,9 @@ typedef struct Module { /* one file, parsed */
     const Ast *ast;
     Str path; /* "lib/common.mor" from the recipe's directory; "std/llm" */
     bool is_std;
-    bool open;     /* being read or included: meeting it again is a cycle */
-    bool broken;   /* it did not parse */
+    bool open;   /* being read or included: meeting it again is a cycle */
+    bool broken; /* it did not parse */
+    bool targets_read;
     Scope *shared; /* with its parameters' defaults: what `use` gives */
 } Module;
 

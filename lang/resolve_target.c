@@ -49,36 +49,36 @@ static void add_target(Resolver *r, const Ast *e) {
     }
 }
 
-/* Module that an `include` names, without a word about what is wrong with it; NULL. */
-static Module *included_module(const Resolver *r, const Scope *scope, const Ast *item) {
-    (void)r;
-    if (item->a->kind != AST_PATH) {
-        return NULL;
+static Module *included_module(Resolver *r, Scope *scope, const Ast *item) {
+    if (item->a->kind == AST_STRING) {
+        return import_file(r, scope, item->a);
     }
     const Decl *decl = scope_find(scope, item->a->kids.at[0]->name);
     return decl && decl->ast->kind == AST_USE ? decl->module : NULL;
 }
 
-/* The recipe's own targets, or else those of the first file it includes that has some. */
-void collect_targets(Resolver *r) {
-    const AstList *items = &r->root->module->ast->kids;
-    for (int pass = 0; pass < 2 && r->recipe->targets.len == 0; pass++) {
-        for (size_t i = 0; i < items->len; i++) {
-            const Ast *item = items->at[i];
-            Module *module =
-                item->kind == AST_INCLUDE && pass ? included_module(r, r->root, item) : NULL;
-            for (size_t k = 0; module && !r->recipe->targets.len && k < module->ast->kids.len;
-                 k++) {
-                const Ast *inner = module->ast->kids.at[k];
-                for (size_t t = 0; inner->kind == AST_TARGET && t < inner->kids.len; t++) {
-                    add_target(r, inner->kids.at[t]);
-                }
-            }
-            for (size_t t = 0; !pass && item->kind == AST_TARGET && t < item->kids.len; t++) {
-                add_target(r, item->kids.at[t]);
-            }
+/* Those of the file itself, or else of the first file it includes that has some. */
+static void targets_of(Resolver *r, Scope *scope) {
+    const AstList *items = &scope->module->ast->kids;
+    scope->module->targets_read = true;
+    for (size_t i = 0; i < items->len; i++) {
+        const Ast *item = items->at[i];
+        for (size_t t = 0; item->kind == AST_TARGET && t < item->kids.len; t++) {
+            add_target(r, item->kids.at[t]);
         }
     }
+    for (size_t i = 0; i < items->len && r->recipe->targets.len == 0; i++) {
+        bool include = items->at[i]->kind == AST_INCLUDE;
+        Module *module = include ? included_module(r, scope, items->at[i]) : NULL;
+        if (module && !module->targets_read && resolver_enter(r, items->at[i]->span)) {
+            targets_of(r, module_shared(r, module));
+        }
+    }
+}
+
+void collect_targets(Resolver *r) {
+    targets_of(r, r->root);
+    r->depth = 0;
 }
 
 static bool is_listed(const Recipe *recipe, int sm) {
