@@ -136,7 +136,10 @@ static const Param qdq_params[] = {
      .type = PARAM_INT,
      .range = "13..28",
      .doc = "at least what the formats need"},
-    {.name = "external", .type = PARAM_BOOL, .initial = "false", .doc = "weights go to a file of their own"},
+    {.name = "external",
+     .type = PARAM_BOOL,
+     .initial = "false",
+     .doc = "weights go to a file of their own"},
     {.name = "weights",
      .type = PARAM_CHOICE,
      .choices = "encoded | float",
@@ -154,7 +157,10 @@ static const Param ort_params[] = {
      .type = PARAM_INT,
      .range = "13..28",
      .doc = "at least what the formats need"},
-    {.name = "external", .type = PARAM_BOOL, .initial = "false", .doc = "weights go to a file of their own"},
+    {.name = "external",
+     .type = PARAM_BOOL,
+     .initial = "false",
+     .doc = "weights go to a file of their own"},
     END,
 };
 static const Param hf_params[] = {

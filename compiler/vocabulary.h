@@ -7,8 +7,9 @@
 #include "lang/recipe.h"
 
 extern const Vocabulary morc_vocabulary;
-extern const ElementInfo morc_elements[]; /* ends in a NULL name; agrees with kernels/formats.list */
-extern const int morc_targets[];          /* sm numbers, ends in 0 */
-extern const char *const morc_ops[];      /* op types of domain "", sorted, ends in NULL */
+extern const ElementInfo
+    morc_elements[];                 /* ends in a NULL name; agrees with kernels/formats.list */
+extern const int morc_targets[];     /* sm numbers, ends in 0 */
+extern const char *const morc_ops[]; /* op types of domain "", sorted, ends in NULL */
 
 #endif

@@ -28,7 +28,8 @@ typedef struct FormatValue {
     bool tail_short;           /* per block(N, tail = short) */
     const struct FormatValue *scale; /* format of the scales; NULL = float, none written */
     bool dynamic;
-    Span element_span, per_span; /* of the word; of what stands in `per block(...)`, else the word */
+    Span element_span; /* of its word */
+    Span per_span;     /* of "block(64)" or the other word; of the whole name for nvfp4 */
 } FormatValue;
 
 /* ---- values */
