@@ -187,7 +187,7 @@ static int begin(Output *out) {
 Output *output_open(Session *s, Str path, uint64_t size) {
     Output *out = arena_new(s->arena, Output);
     out->session = s;
-    out->path = str_copy(s->arena, path);
+    out->path = out->opened_as = str_copy(s->arena, path);
     out->fd = -1;
     out->size = size;
     session_on_close(s, &out->cleanup, close_output, out);
@@ -290,7 +290,7 @@ bool output_sync(Output *out) {
 static int link_temp(Output *out) {
     Session *s = out->session;
     for (int tries = 0; tries < FILE_TRIES && !out->named; tries++) {
-        out->temp = temp_name(s->arena, split(out->path));
+        out->temp = temp_name(s->arena, split(out->opened_as));
         out->named = s->sys->link_fd(out->fd, out->temp.data) == 0;
         if (!out->named && errno != EEXIST && errno != EINTR) {
             return errno;

@@ -10,7 +10,8 @@
 
 typedef struct Output {
     Session *session;
-    Str path;      /* final name */
+    Str path;      /* final name; may be changed before the commit */
+    Str opened_as; /* path at the start: names the temporary, so that the next run finds it */
     int fd;        /* -1: closed */
     uint64_t size; /* planned; space is reserved up front where the file system can */
     bool named;    /* `temp` exists in the directory */

@@ -89,3 +89,16 @@ def full_disk(box):
     assert lines[1:4] == ["exit 5", "precious", "out.onnx"], (lines, done.stderr)
     assert int(lines[5]) <= 4, f"space is still taken: {lines}"
     assert b"E1102" in done.stderr, done.stderr
+
+
+@case("crash/temporaries of dead runs are removed, those of live ones stay")
+def stale(box):
+    recipe = box.write("r.mor", RECIPE.format("(external = true)"))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    stems = (".out.onnx", ".out.data-" + "#" * 16)
+    gone = [box.write(f"{stem}.mor-{dead.pid}-1.tmp", "left by a killed run") for stem in stems]
+    kept = [box.write(f"{stem}.mor-{os.getpid()}-1.tmp", "in use") for stem in stems]
+    kept.append(box.write(f".other.onnx.mor-{dead.pid}-1.tmp", "of another output"))
+    box.morc(recipe, MODEL, "-o", "out.onnx")
+    assert not [p for p in gone if p.exists()] and all(p.exists() for p in kept), box.files()

@@ -295,7 +295,8 @@ static void test_measured_expects(void **state) {
     World *w = *state;
     accepted(w, "on linear { prune(2:4); quantize(weight = int8)\n expect .cosine >= 0.99 }\n"
                 "expect sparsity(linear) >= 0.5\n");
-    LayerResult results[4] = {{{0}}};
+    LayerResult results[4];
+    memset(results, 0, sizeof results);
     for (int i = 0; i < 4; i++) {
         int64_t count = w->plan->layers_planned.at[i].layer->params;
         results[i].metrics = (KernelMetrics){.ww = 4,

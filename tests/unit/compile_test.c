@@ -327,7 +327,7 @@ static void a_weight_that_is_not_finite_stops_the_run(void **state) {
     snprintf(in, sizeof in, "%s/m.onnx", directory);
     snprintf(path, sizeof path, "%s/out.onnx", directory);
     tiny_model_write(in, ONE);
-    size_t size;
+    size_t size = 0;
     char *bytes = unit_read(in, &size);
     for (size_t i = 0; i + 64 * 32 * 4 < size; i++) { /* the payload is the only run of zeros */
         if (memcmp(bytes + i, (char[1024]){0}, 1024) == 0) {
