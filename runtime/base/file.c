@@ -380,13 +380,17 @@ bool file_read_text(Session *s, Str path, size_t limit, Str *text) {
     const char *why = standard ? NULL : cannot_be_text(s, file->fd);
     if (!why && !read_all(s, file->fd, limit, &b)) {
         why = strerror(errno);
-    } else if (!why && b.len > limit) {
-        why = str_format(s->arena, "it is longer than %s", str_bytes(s->arena, limit).data).data;
     }
     session_forget(s, &file->cleanup);
     close_text(s, file);
+    const Str shown = standard ? STR("the standard input") : path;
     if (why) {
-        cannot_read(s, standard ? STR("the standard input") : path, why);
+        cannot_read(s, shown, why);
+        return false;
+    }
+    if (b.len > limit) {
+        diag_error(s, "E0106", NO_SPAN, "%s is longer than %s", name_of(s, shown),
+                   str_bytes(s->arena, limit).data);
         return false;
     }
     *text = buf_view(&b);

@@ -27,7 +27,7 @@ Input *input_open_beneath(Session *s, const Input *base, Str relative, Str what)
 Input *input_from(Session *s, int fd, Str path);
 bool input_unchanged(Session *s, const Input *input); /* E1104 if it was modified */
 void input_close(Session *s, Input *input);           /* NULL is fine */
-/* Small text files; "-" is the standard input. */
+/* Small text files; "-" is the standard input. Longer than `limit` bytes: E0106. */
 bool file_read_text(Session *s, Str path, size_t limit, Str *text);
 
 /* What a system call interrupted by a signal is worth: tried again, but not for ever. */
