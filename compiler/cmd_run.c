@@ -128,6 +128,9 @@ static void result_json(Run *r, bool ok, const char *output, const RunReport *re
     }
     if (report) {
         cJSON_AddNumberToObject(o, "bytes", (double)report->output_size);
+        if (report->superseded.len) {
+            json_text(o, "superseded", report->superseded);
+        }
         cJSON_AddNumberToObject(o, "seconds", report->seconds_total);
         cJSON_AddNumberToObject(o, "seconds_sync", report->seconds_sync);
     }
@@ -265,6 +268,10 @@ static void print_summary(Run *r, Str written, const RunReport *report) {
         buf_printf(&b, ", weights in %s", str_safe_c(s->arena, report->data_file));
     }
     buf_char(&b, '\n');
+    if (report->superseded.len) {
+        buf_printf(&b, "%s is left over from the old %s; remove it unless a copy needs it\n",
+                   str_safe_c(s->arena, report->superseded), str_safe_c(s->arena, written));
+    }
     if (r->c->verbose) {
         buf_printf(&b,
                    "read %.3f s, kernels %.3f s, write %.3f s (threads added up), sync %.3f s\n",

@@ -4,7 +4,7 @@
  *
  * Everything left of the bar decides and writes nothing. The data file of an output over 2 GiB is
  * named after the hash of its bytes, so an old model beside it keeps its own data file and a crash
- * between the two renames leaves the old pair whole. */
+ * between the two renames leaves the old pair whole; the superseded file stays and is named. */
 #include "compiler/compile.h"
 #include "compiler/apply.h"
 #include "compiler/data_name.h"
@@ -12,6 +12,7 @@
 #include "compiler/lower.h"
 #include "compiler/passes.h"
 #include "compiler/receipt.h"
+#include "compiler/superseded.h"
 #include "compiler/assemble.h"
 #include "compiler/verify.h"
 #include <assert.h>
@@ -204,7 +205,7 @@ bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *result
 }
 
 bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report) {
-    (void)report;
+    report->superseded = superseded_data(s, out_path, c->model, c->data_file);
     c->files[0]->path = out_path;
     if (c->files[1]) {
         c->files[1]->path = beside(s->arena, out_path, c->data_file);

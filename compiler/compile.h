@@ -19,6 +19,7 @@ typedef struct RunReport {
     double seconds_sync, seconds_total;                 /* of the clock on the wall */
     uint64_t output_size;  /* all files */
     Str data_file;         /* empty if none */
+    Str superseded;        /* data file of the model that was replaced, left there; empty if none */
 } RunReport;
 
 typedef struct Compiled Compiled;
