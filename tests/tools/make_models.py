@@ -258,6 +258,14 @@ def gemm(trans_a, trans_b, opset=21):
                  [tensor("w", values(*shape)), tensor("c", values(48, seed=8))], opset=opset)
 
 
+@tiny
+def gemm_linear(_):
+    """As exporters write a linear layer with a bias: alpha and beta are 1."""
+    node = h.make_node("Gemm", ["x", "w", "c"], ["y"], transB=1, name="/fc/Gemm")
+    return model([node], [("x", ["b", 64])], [("y", ["b", 48])],
+                 [tensor("w", values(48, 64)), tensor("c", values(48, seed=8))])
+
+
 for _a, _b in ((0, 0), (0, 1), (1, 0), (1, 1)):
     TINY[f"gemm_a{_a}_b{_b}"] = lambda _, a=_a, b=_b: gemm(a, b)
 
