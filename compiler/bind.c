@@ -1,18 +1,23 @@
-/* Recipe x layers -> plan. In: a resolved recipe and the index of the model as it enters the stage.
- * Out: for each layer who owns which phase, and what is done to its weight. Every error of the
- * moment "bind" is reported in one run; nothing of the model is changed, no weight is read.
+/* Recipe x layers -> plan. In: a resolved recipe and the index of the model. Out: for each layer
+ * who owns which phase, and what is done to its weight. Every error of the moment "bind" is
+ * reported in one run; nothing of the model is changed, no weight is read.
  *
- *     selectors -> owners (language.md 2.6) -> steps and formats -> shared weights -> totals */
+ *     selectors -> of each stage: owners (language.md 2.6), steps and formats
+ *               -> shared weights -> totals
+ *
+ * Stages change weights and not the graph, so one index serves the selectors of all of them. */
 #include "compiler/bind_parts.h"
 
 static const Phase phases[PHASES] = {PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE};
 
-static int *filled(Bind *b, int value) {
-    int *array = arena_many(b->s->arena, int, b->layers->all.len + 1);
+static int *number_each(Bind *b) {
+    return arena_many(b->s->arena, int, b->layers->all.len + 1);
+}
+
+static void nobody(const Bind *b, int *array) {
     for (size_t i = 0; i < b->layers->all.len; i++) {
-        array[i] = value;
+        array[i] = -1;
     }
-    return array;
 }
 
 /* ---- rules */
@@ -30,8 +35,8 @@ static void read_steps(BindRule *r) {
     }
 }
 
-static void bind_rule(Bind *b, const Rule *rule, int stage, int index) {
-    BindRule r = {.rule = rule, .stage = stage, .index = index};
+static void bind_rule(Bind *b, const Rule *rule, int stage) {
+    BindRule r = {.rule = rule, .stage = stage};
     read_steps(&r);
     r.poisoned = !select_rule(b->s, b->layers, rule, &r.selected);
     b->failed = b->failed || r.poisoned;
@@ -111,7 +116,11 @@ static void own(Bind *b, int index, OverlapList *overlaps) {
 
 static void bind_owners(Bind *b) {
     OverlapList overlaps = {0};
-    for (size_t r = 0; r < b->rules.len; r++) {
+    for (int p = 0; p < PHASES; p++) {
+        nobody(b, b->owner[p]);
+        nobody(b, b->overrode[p]);
+    }
+    for (size_t r = b->from; r < b->to; r++) {
         own(b, (int)r, &overlaps);
     }
     for (size_t i = 0; i < overlaps.len; i++) {
@@ -121,31 +130,71 @@ static void bind_owners(Bind *b) {
     }
 }
 
+/* ---- planned layers */
+
+/* One for each layer that a rule of any stage acts on. */
 static void plan_layers(Bind *b) {
-    for (size_t i = 0; i < b->layers->all.len; i++) {
-        PlanLayer planned = {.layer = &b->layers->all.at[i], .tensor = -1};
-        bool any = false, skip = true;
-        for (int p = 0; p < PHASES; p++) {
-            int owner = b->owner[p][i], before = b->overrode[p][i];
-            if (owner < 0) {
-                continue;
+    LayerSet acted = set_none(b->s, b->layers);
+    for (size_t r = 0; r < b->rules.len; r++) {
+        for (size_t i = 0; i < b->layers->all.len; i++) {
+            if (b->rules.at[r].acted.has[i]) {
+                set_add(&acted, (int)i);
             }
-            const BindRule *r = &b->rules.at[owner];
-            planned.owner[p] =
-                (PlanOwner){.rule = r->rule,
-                            .stage = r->stage,
-                            .rule_index = r->index,
-                            .overrode = before < 0 ? NULL : b->rules.at[before].rule};
-            any = true;
-            skip = skip && r->skips;
         }
-        if (any) {
-            planned.skip = skip;
+    }
+    nobody(b, b->planned);
+    for (size_t i = 0; i < b->layers->all.len; i++) {
+        if (acted.has[i]) {
             b->planned[i] = (int)b->plan->layers_planned.len;
-            vec_push(b->s->arena, &b->plan->layers_planned, planned);
+            vec_push(b->s->arena, &b->plan->layers_planned,
+                     (PlanLayer){.layer = &b->layers->all.at[i], .tensor = -1});
         } else if (b->layers->all.at[i].roles & (ROLE_LINEAR | ROLE_CONV)) {
             b->plan->untouched++;
         }
+    }
+}
+
+/* Joins the owners of this stage to those of earlier ones. `skip` speaks for its stage only: it is
+ * the owner as long as no other stage has one. */
+static void join_owners(Bind *b, PlanLayer *planned) {
+    PlanOwner owners[PHASES] = {{0}};
+    bool any = false, skip = true;
+    for (int p = 0; p < PHASES; p++) {
+        int layer = planned->layer->index, owner = b->owner[p][layer];
+        int before = b->overrode[p][layer];
+        if (owner >= 0) {
+            const BindRule *r = &b->rules.at[owner];
+            owners[p] = (PlanOwner){.rule = r->rule,
+                                    .stage = r->stage,
+                                    .rule_index = owner,
+                                    .overrode = before < 0 ? NULL : b->rules.at[before].rule};
+            any = true;
+            skip = skip && r->skips;
+        }
+    }
+    bool first = !planned->owner[0].rule && !planned->owner[1].rule && !planned->owner[2].rule;
+    if (!any || (skip && !first)) {
+        return;
+    }
+    for (int p = 0; p < PHASES; p++) {
+        bool acts = owners[p].rule && !b->rules.at[owners[p].rule_index].skips;
+        if (first || planned->skip || acts) {
+            planned->owner[p] = owners[p];
+        }
+    }
+    planned->skip = skip;
+}
+
+static void bind_stage(Bind *b, size_t rules) {
+    b->from = b->to;
+    b->to += rules;
+    if (rules == 0) {
+        return;
+    }
+    bind_owners(b);
+    bind_steps(b); /* PlanLayer.owner: still what earlier stages made of it */
+    for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
+        join_owners(b, &b->plan->layers_planned.at[i]);
     }
 }
 
@@ -290,22 +339,21 @@ bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
     b.plan->recipe = recipe;
     b.plan->layers = layers;
     for (int p = 0; p < PHASES; p++) {
-        b.owner[p] = filled(&b, -1);
-        b.overrode[p] = filled(&b, -1);
+        b.owner[p] = number_each(&b);
+        b.overrode[p] = number_each(&b);
     }
-    b.planned = filled(&b, -1);
-    if (recipe->stages.len > 1) {
-        diag_error(s, "E0001", recipe->stages.at[1].span,
-                   "more than one stage is not in this build of morc");
-        b.failed = true;
+    b.planned = number_each(&b);
+    for (size_t i = 0; i < recipe->stages.len; i++) {
+        for (size_t k = 0; k < recipe->stages.at[i].rules.len; k++) {
+            bind_rule(&b, &recipe->stages.at[i].rules.at[k], (int)i);
+        }
     }
-    for (size_t i = 0; recipe->stages.len && i < recipe->stages.at[0].rules.len; i++) {
-        bind_rule(&b, &recipe->stages.at[0].rules.at[i], 0, (int)i);
-    }
-    bind_owners(&b);
     plan_layers(&b);
     publish_rules(&b);
-    bind_steps(&b);
+    for (size_t i = 0; i < recipe->stages.len; i++) {
+        bind_stage(&b, recipe->stages.at[i].rules.len);
+    }
+    bind_sizes(&b);
     bind_targets(&b);
     if (!b.failed) {
         bind_tensors(&b);

@@ -299,9 +299,18 @@ static bool check(Checker *c) {
     return yes || fail(c, NULL, 0, 0);
 }
 
+/* Index in Plan.rules of the rule that an expect stands in; -1 outside of rules. */
+static int rule_of(const Recipe *recipe, const Expect *expect) {
+    int index = expect->rule;
+    for (int i = 0; index >= 0 && i < expect->stage; i++) {
+        index += (int)recipe->stages.at[i].rules.len;
+    }
+    return index;
+}
+
 static const LayerSet *rule_set(const Plan *plan, const Expect *expect) {
-    bool rule = expect->rule >= 0 && expect->stage == 0 && (size_t)expect->rule < plan->matched.len;
-    return rule ? &plan->matched.at[expect->rule] : NULL;
+    int rule = rule_of(plan->recipe, expect);
+    return rule >= 0 ? &plan->matched.at[rule] : NULL;
 }
 
 static bool waits(const Expect *expect) {
@@ -314,7 +323,7 @@ void bind_expects(Bind *b) {
         const Expect *expect = &b->recipe->expects.at[i];
         Checker c = {.s = b->s, .plan = b->plan, .expect = expect};
         c.of = rule_set(b->plan, expect);
-        bool poisoned = c.of && b->rules.at[expect->rule].poisoned;
+        bool poisoned = c.of && b->rules.at[rule_of(b->recipe, expect)].poisoned;
         if (waits(expect) || poisoned || !sizes) {
             continue; /* after an error, sizes and bits mean nothing */
         }

@@ -331,11 +331,13 @@ static void note_trouble(Trouble *t, const PlanLayer *planned, Problem problem) 
     set_add(&t->layers, planned->layer->index);
 }
 
-/* One step of one rule, on the layers where the rule owns the step's phase. */
+/* One step of one rule, on the layers where the rule owns the step's phase. A layer that is encoded
+ * or pruned already was so by an earlier stage: of this one, each phase has one owner. */
 static void bind_step(Bind *b, int index, const Step *step) {
     const BindRule *r = &b->rules.at[index];
     int phase = (int)step->schema->phase - (int)PHASE_EDIT;
     LayerSet of = set_none(b->s, b->layers), encoded = set_none(b->s, b->layers);
+    LayerSet done = set_none(b->s, b->layers);
     Trouble troubles[PROBLEMS] = {{0}};
     const PlanLayer *example[PROBLEMS] = {0};
     for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
@@ -347,6 +349,11 @@ static void bind_step(Bind *b, int index, const Step *step) {
         set_add(&of, layer);
         if (planned->layer->encoded) {
             set_add(&encoded, layer);
+            continue;
+        }
+        if (planned->quantized || (planned->prune != PRUNE_NONE && is_step(step, "prune"))) {
+            set_add(&done, layer);
+            b->owner[phase][layer] = -1; /* the earlier rule stays the owner */
             continue;
         }
         Problem problem = is_step(step, "prune")      ? do_prune(step, planned)
@@ -362,8 +369,9 @@ static void bind_step(Bind *b, int index, const Step *step) {
     }
     if (encoded.count) {
         report_encoded(b, r, step, &of, &encoded);
-        b->failed = true;
     }
+    report_stages(b, r, step, &of, &done);
+    b->failed = b->failed || encoded.count || done.count;
     for (int p = 1; p < PROBLEMS; p++) {
         if (troubles[p].first) {
             say(&troubles[p], (Problem)p, example[p]);
@@ -372,15 +380,19 @@ static void bind_step(Bind *b, int index, const Step *step) {
 }
 
 void bind_steps(Bind *b) {
-    for (size_t r = 0; r < b->rules.len; r++) {
-        const Rule *rule = b->rules.at[r].rule;
-        for (size_t i = 0; i < rule->steps.len; i++) {
-            Phase phase = rule->steps.at[i]->schema->phase;
-            if (phase >= PHASE_EDIT && phase <= PHASE_TUNE) {
-                bind_step(b, (int)r, rule->steps.at[i]);
+    for (Phase phase = PHASE_EDIT; phase <= PHASE_TUNE; phase++) {
+        for (size_t r = b->from; r < b->to; r++) {
+            const StepList *steps = &b->rules.at[r].rule->steps;
+            for (size_t i = 0; i < steps->len; i++) {
+                if (steps->at[i]->schema->phase == phase) {
+                    bind_step(b, (int)r, steps->at[i]);
+                }
             }
         }
     }
+}
+
+void bind_sizes(Bind *b) {
     for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
         PlanLayer *planned = &b->plan->layers_planned.at[i];
         planned->stored = stored_bytes(planned);

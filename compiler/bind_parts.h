@@ -8,7 +8,7 @@ enum { PHASES = 3 }; /* edit, encode, tune */
 
 typedef struct BindRule {
     const Rule *rule;
-    int stage, index;        /* in its stage */
+    int stage;
     bool poisoned;           /* its selector failed; said already */
     bool skips;              /* its only step is `skip` */
     unsigned phases;         /* bit p: it has a step of that phase */
@@ -22,18 +22,21 @@ typedef struct Bind {
     const Recipe *recipe;
     const Layers *layers;
     Plan *plan;
-    Vec(BindRule) rules;     /* recipe order */
-    int *owner[PHASES];      /* of each layer: index in rules, -1 for nobody */
-    int *overrode[PHASES];   /* rule that had it before, -1 */
+    Vec(BindRule) rules;     /* stage by stage, in recipe order */
+    size_t from, to;         /* those of the stage being bound */
+    int *owner[PHASES];      /* of each layer in this stage: index in rules, -1 for nobody */
+    int *overrode[PHASES];   /* rule of this stage that had it before, -1 */
     int *planned;            /* layer -> index in Plan.layers_planned, -1 */
     bool failed;
 } Bind;
 
 /* ---- bind_format.c: what each step does to each layer */
 
-/* Fills prune and format fields of every planned layer, and its bits and stored bytes.
- * E0405, E0501, E0505, E0506, grouped by step. */
+/* Fills prune and format fields of the layers that rules of this stage own, on top of what earlier
+ * stages filled in. Grouped by step: E0405, E0501, E0505, E0506; E0001 for a second pruning. */
 void bind_steps(Bind *b);
+/* After the last stage: bits and stored bytes. */
+void bind_sizes(Bind *b);
 /* Bytes that codes, scales and zero points take; the float weight's own when not quantized. */
 uint64_t stored_bytes(const PlanLayer *planned);
 /* Opset whose DequantizeLinear takes what is stored for this layer. */
@@ -50,6 +53,9 @@ void report_override(Bind *b, size_t rule);
 void report_weightless(Bind *b, const BindRule *rule);
 void report_encoded(Bind *b, const BindRule *rule, const Step *step, const LayerSet *of,
                     const LayerSet *encoded);
+/* E0405 or E0001: earlier stages encoded or pruned `done`; one message for each step of theirs. */
+void report_stages(Bind *b, const BindRule *rule, const Step *step, const LayerSet *of,
+                   const LayerSet *done);
 void report_shared(Bind *b, const PlanLayer *a, const PlanLayer *z);
 void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *layer, size_t others);
 /* W0409: layers that read the same input are encoded differently by two rules. */

@@ -71,6 +71,10 @@ static void few_layers(Bind *b, Diag *d, const LayerSet *set) {
     diag_line(d, "%.*s", STR_ARG(buf_view(&text)));
 }
 
+static const PlanLayer *planned_of(const Bind *b, size_t layer) {
+    return &b->plan->layers_planned.at[b->planned[layer]];
+}
+
 /* ---- E0401 */
 
 void report_overlap(Bind *b, const BindRule *first, const BindRule *second, const LayerSet *layers,
@@ -111,6 +115,15 @@ void report_overlap(Bind *b, const BindRule *first, const BindRule *second, cons
 
 /* ---- E0402 */
 
+/* How many layers two rules have in common, if they have a phase in common. */
+static size_t shared_layers(const Bind *b, const BindRule *r, const BindRule *other) {
+    size_t shared = 0;
+    for (size_t k = 0; k < b->layers->all.len; k++) {
+        shared += r->acted.has[k] && other->acted.has[k] && (r->phases & other->phases);
+    }
+    return shared;
+}
+
 void report_override(Bind *b, size_t rule) {
     const BindRule *r = &b->rules.at[rule];
     size_t n = r->counted.count;
@@ -123,20 +136,24 @@ void report_override(Bind *b, size_t rule) {
                             n);
     diag_label(d, "0 of %.*s taken above", STR_ARG(layers_text(b, r->counted.count)));
     few_layers(b, d, &r->counted);
-    for (size_t i = rule + 1; i < b->rules.len; i++) {
-        const BindRule *below = &b->rules.at[i];
-        size_t shared = 0;
-        for (size_t k = 0; k < b->layers->all.len; k++) {
-            shared += r->acted.has[k] && below->acted.has[k] && (r->phases & below->phases);
-        }
-        if (shared) {
-            diag_span(d, below->rule->selector_span, "this rule has %s, but stands below",
-                      n == 1        ? "it"
-                      : shared == 1 ? "one of them"
-                                    : "some of them");
+    const BindRule *other = NULL;
+    for (size_t i = 0; i < b->rules.len; i++) {
+        const BindRule *at = &b->rules.at[i];
+        bool meets = i != rule && at->stage <= r->stage && shared_layers(b, r, at);
+        bool nearer = !other || (other->stage != r->stage && at->stage == r->stage);
+        other = meets && nearer ? at : other;
+    }
+    if (other) {
+        size_t shared = shared_layers(b, r, other);
+        const char *has = n == 1 ? "it" : shared == 1 ? "one of them" : "some of them";
+        if (other->stage == r->stage) {
+            diag_span(d, other->rule->selector_span, "this rule has %s, but stands below", has);
             diag_help(d, "put the `override` after that rule");
-            return;
+        } else {
+            diag_span(d, other->rule->selector_span, "this rule has %s, but in another stage", has);
+            diag_note(d, "`override` is about the rules of its own stage");
         }
+        return;
     }
     diag_help(d, "not an exception to anything?   on %.*s {", STR_ARG(rule_text(b->s, r->rule)));
 }
@@ -206,6 +223,66 @@ void report_encoded(Bind *b, const BindRule *r, const Step *step, const LayerSet
     }
 }
 
+/* ---- E0405 and E0001 over stages */
+
+static void report_stage(Bind *b, const BindRule *r, const Step *step, const LayerSet *of,
+                         const LayerSet *done, const Step *earlier, const PlanOwner *owner) {
+    bool encoded = earlier->schema->phase == PHASE_ENCODE;
+    Str stage = b->recipe->stages.at[owner->stage].name;
+    Str own = b->recipe->stages.at[r->stage].name;
+    Str layers = done->count < of->count
+                     ? str_format(b->s->arena, "%zu of these %zu layers", done->count, of->count)
+                 : of->count == 1 ? STR("this layer")
+                                  : str_format(b->s->arena, "these %zu layers", of->count);
+    const char *name = step->schema->name;
+    Diag *d = encoded ? diag_error(b->s, "E0405", step->name_span,
+                                   "`%s` needs float weights, but an earlier stage encodes %.*s",
+                                   name, STR_ARG(layers))
+                      : diag_error(b->s, "E0001", step->name_span,
+                                   "`%s` in two stages is not in this build: an earlier stage "
+                                   "prunes %.*s",
+                                   name, STR_ARG(layers));
+    bool late = step->schema->phase != PHASE_ENCODE && encoded;
+    diag_label(d, late ? "... so stage `%.*s` is too late" : "... and again by stage `%.*s`",
+               STR_ARG(own));
+    diag_span(d, earlier->name_span, "%s by stage `%.*s` ...", encoded ? "encoded" : "pruned",
+              STR_ARG(stage));
+    few_layers(b, d, done);
+    if (late) {
+        diag_help(d, "put the stage `%.*s` above `%.*s`", STR_ARG(own), STR_ARG(stage));
+    } else if (done->count < of->count) {
+        diag_help(d, "leave them to that stage:   on %.*s {",
+                  STR_ARG(without(b->s, r->rule, owner->rule)));
+    } else {
+        diag_help(d, "%s a layer in one stage only", encoded ? "encode" : "prune");
+    }
+}
+
+static const Step *earlier_step(const PlanLayer *planned) {
+    return planned->quantized ? planned->quantize_step : planned->prune_step;
+}
+
+void report_stages(Bind *b, const BindRule *r, const Step *step, const LayerSet *of,
+                   const LayerSet *done) {
+    LayerSet said = set_none(b->s, b->layers);
+    for (size_t i = 0; i < b->layers->all.len; i++) {
+        if (!done->has[i] || said.has[i]) {
+            continue;
+        }
+        const PlanLayer *first = planned_of(b, i);
+        const Step *earlier = earlier_step(first);
+        LayerSet same = set_none(b->s, b->layers);
+        for (size_t k = i; k < b->layers->all.len; k++) {
+            if (done->has[k] && earlier_step(planned_of(b, k)) == earlier) {
+                set_add(&same, (int)k);
+                set_add(&said, (int)k);
+            }
+        }
+        const PlanOwner *owner = &first->owner[earlier->schema->phase - PHASE_EDIT];
+        report_stage(b, r, step, of, &same, earlier, owner);
+    }
+}
+
 /* ---- E0408 */
 
 static const PlanOwner *acting(const PlanLayer *planned) {
@@ -263,10 +340,6 @@ void report_shared_prune(Bind *b, const PlanTensor *tensor, const PlanLayer *lay
 }
 
 /* ---- W0409 */
-
-static const PlanLayer *planned_of(const Bind *b, size_t layer) {
-    return &b->plan->layers_planned.at[b->planned[layer]];
-}
 
 void report_siblings(Bind *b, const LayerSet *layers) {
     const PlanLayer *a = NULL, *z = NULL;

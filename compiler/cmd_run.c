@@ -148,13 +148,18 @@ static void layer_json(Run *r, const PlanLayer *pl, const LayerResult *result) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", "layer");
     json_text(o, "path", pl->layer->path);
-    const Rule *rule = pl->owner[1].rule ? pl->owner[1].rule : pl->owner[0].rule;
+    const PlanOwner *owner = &pl->owner[pl->owner[1].rule ? 1 : 0];
+    const Rule *rule = owner->rule;
     cJSON_AddStringToObject(o, "phase", pl->quantized ? "encode" : "edit");
     if (rule && rule->span.source) {
         Place place = source_place(rule->span.source, rule->span.offset);
         json_text(o, "rule",
                   str_format(s->arena, "%s:%u", str_safe_c(s->arena, rule->span.source->name),
                              place.line));
+    }
+    Str stage = plan_stage(r->plan, owner);
+    if (stage.len) {
+        json_text(o, "stage", stage);
     }
     json_text(o, "weight", weight_text(r, pl));
     cJSON_AddStringToObject(o, "input", "none");

@@ -142,14 +142,23 @@ static void put_rule(const Rule *rule, Buf *out) {
     }
 }
 
-static void put_step(const char *phase, const Step *step, const PlanOwner *owner, Buf *out) {
+static void put_owner(const Plan *plan, const PlanOwner *owner, Buf *out) {
+    Str stage = plan_stage(plan, owner);
+    put_rule(owner->rule, out);
+    if (stage.len) {
+        buf_printf(out, ", in stage %.*s", STR_ARG(stage));
+    }
+}
+
+static void put_step(const Plan *plan, const char *phase, const Step *step, const PlanOwner *owner,
+                     Buf *out) {
     if (!owner->rule) {
         buf_printf(out, "%-8s nobody: no rule gives this layer such a step\n", phase);
         return;
     }
     Str text = step ? span_text(step->span) : STR("nothing");
     buf_printf(out, "%-8s %.*s\n         ", phase, STR_ARG(str_safe(out->arena, text)));
-    put_rule(owner->rule, out);
+    put_owner(plan, owner, out);
     if (owner->overrode) {
         buf_printf(out, "\n         instead of ");
         put_rule(owner->overrode, out);
@@ -197,12 +206,12 @@ bool plan_explain(Session *s, const Plan *plan, Str path, Buf *out) {
     }
     if (planned->skip) {
         buf_printf(out, "left as it is: ");
-        put_rule(planned->owner[1].rule ? planned->owner[1].rule : planned->owner[0].rule, out);
+        put_owner(plan, &planned->owner[1], out);
         buf_printf(out, " { skip }\n");
         return true;
     }
-    put_step("edit", planned->prune_step, &planned->owner[0], out);
-    put_step("encode", planned->quantize_step, &planned->owner[1], out);
+    put_step(plan, "edit", planned->prune_step, &planned->owner[0], out);
+    put_step(plan, "encode", planned->quantize_step, &planned->owner[1], out);
     if (planned->quantized) {
         put_bits(planned, out);
     }

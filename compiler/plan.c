@@ -18,6 +18,27 @@ PlanLayer *plan_layer(const Plan *plan, const Layer *layer) {
     return found ? &plan->layers_planned.at[low] : NULL;
 }
 
+Str plan_stage(const Plan *plan, const PlanOwner *owner) {
+    bool named = owner->rule && plan->recipe->stages.len > 1;
+    return named ? plan->recipe->stages.at[owner->stage].name : (Str){0};
+}
+
+typedef void PrintRule(Arena *arena, const Plan *plan, size_t rule, Buf *out);
+
+/* The rules, below the names of their stages if there is more than one. */
+static void each_rule(const Plan *plan, PrintRule *print, Buf *out) {
+    size_t rule = 0;
+    for (size_t i = 0; i < plan->recipe->stages.len; i++) {
+        const Stage *stage = &plan->recipe->stages.at[i];
+        if (plan->recipe->stages.len > 1) {
+            buf_printf(out, "stage %.*s\n", STR_ARG(stage->name));
+        }
+        for (size_t k = 0; k < stage->rules.len; k++) {
+            print(out->arena, plan, rule++, out);
+        }
+    }
+}
+
 static void put_prune(const PlanLayer *planned, Buf *out) {
     if (planned->prune == PRUNE_NM) {
         buf_printf(out, "%d:%d", planned->keep, planned->group);
@@ -188,9 +209,7 @@ void plan_print(const Plan *plan, Buf *out) {
     buf_printf(out, "%.*s: %.*s, opset %lld\n", STR_ARG(model_file_name(plan->layers->model)),
                STR_ARG(plural(arena, plan->layers->all.len, "node")),
                (long long)plan->layers->model->opset);
-    for (size_t i = 0; i < plan->rules.len; i++) {
-        print_rule(arena, plan, i, out);
-    }
+    each_rule(plan, print_rule, out);
     print_untouched(arena, plan, out);
     size_t kept = 0;
     for (size_t i = 0; i < plan->tensors.len; i++) {
@@ -231,13 +250,14 @@ static void dump_owner(const Plan *plan, const PlanOwner *owner, const char *pha
     if (!owner->rule) {
         return;
     }
+    Str stage = plan_stage(plan, owner);
     buf_printf(out, "  %s by rule %d", phase, owner->rule_index + 1);
     for (size_t i = 0; owner->overrode && i < plan->rules.len; i++) {
         if (plan->rules.at[i] == owner->overrode) {
             buf_printf(out, " over rule %zu", i + 1);
         }
     }
-    buf_char(out, '\n');
+    buf_printf(out, "%s%.*s\n", stage.len ? " in stage " : "", STR_ARG(stage));
 }
 
 static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out) {
@@ -268,16 +288,18 @@ static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out) {
     }
 }
 
+static void dump_rule(Arena *arena, const Plan *plan, size_t index, Buf *out) {
+    const Rule *rule = plan->rules.at[index];
+    Buf selector = buf_on(arena);
+    selector_print(rule->selector, &selector);
+    buf_printf(out, "rule %zu %s%.*s\n", index + 1, rule->override ? "override on " : "on ",
+               STR_ARG(str_safe(arena, buf_view(&selector))));
+    buf_printf(out, "  matches %zu passed over %zu\n", plan->matched.at[index].count,
+               plan->passed_over.at[index]);
+}
+
 void plan_dump(const Plan *plan, Buf *out) {
-    for (size_t i = 0; i < plan->rules.len; i++) {
-        const Rule *rule = plan->rules.at[i];
-        Buf selector = buf_on(out->arena);
-        selector_print(rule->selector, &selector);
-        buf_printf(out, "rule %zu %s%.*s\n", i + 1, rule->override ? "override on " : "on ",
-                   STR_ARG(str_safe(out->arena, buf_view(&selector))));
-        buf_printf(out, "  matches %zu passed over %zu\n", plan->matched.at[i].count,
-                   plan->passed_over.at[i]);
-    }
+    each_rule(plan, dump_rule, out);
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         dump_layer(plan, &plan->layers_planned.at[i], out);
     }
@@ -305,6 +327,7 @@ static void json_text(Buf *out, const char *key, Str text) {
 
 void plan_json(const Plan *plan, Buf *out) {
     static const char *const names[] = {"edit", "encode", "tune"};
+    static const char *const stages[] = {"edit_stage", "encode_stage", "tune_stage"};
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];
         const Layer *layer = planned->layer;
@@ -320,6 +343,10 @@ void plan_json(const Plan *plan, Buf *out) {
                 json_text(out, names[p],
                           str_format(out->arena, "%.*s:%u", STR_ARG(rule->span.source->name),
                                      place.line));
+            }
+            Str stage = plan_stage(plan, &planned->owner[p]);
+            if (stage.len) {
+                json_text(out, stages[p], stage);
             }
         }
         Buf format = buf_on(out->arena);

@@ -19,16 +19,17 @@ typedef struct PlanFormat {       /* a quantize(weight = ...) resolved for one l
 
 typedef struct PlanOwner {
     const Rule *rule;             /* NULL: nobody */
-    int stage, rule_index;
+    int stage, rule_index;        /* in Recipe.stages, in Plan.rules */
     const Rule *overrode;         /* rule that had it before, or NULL */
 } PlanOwner;
 
 /* One for each layer that a rule owns, in index order. Rules with steps that work on weights own
- * the layers of their set that have one; `skip` owns all of its set. */
+ * the layers of their set that have one; `skip` owns all of its set. What the stages do to a layer
+ * composes: each phase has one owner over all of them, the rule of the stage that does it. */
 typedef struct PlanLayer {
     const Layer *layer;
     PlanOwner owner[3];           /* PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE minus PHASE_EDIT */
-    bool skip;                    /* `skip` owns it */
+    bool skip;                    /* `skip` owns it, and no other stage changes it */
     KernelPrune prune;
     int keep, group;
     double fraction;
@@ -51,7 +52,7 @@ typedef struct Plan {
     const Layers *layers;
     Vec(PlanLayer) layers_planned;
     Vec(PlanTensor) tensors;      /* only those that something is done to */
-    Vec(const Rule *) rules;      /* flattened, and for each: */
+    Vec(const Rule *) rules;      /* of all stages, in order, and for each: */
     Vec(LayerSet) matched;        /* the layers it counts as matching (set_count's meaning) */
     Vec(size_t) passed_over;      /* selected nodes without a weight that its steps cannot act on */
     int64_t opset;                /* that the formats need as qdq: at least the model's own */
@@ -70,6 +71,8 @@ void plan_json(const Plan *plan, Buf *out);            /* one object per layer, 
 bool plan_explain(Session *s, const Plan *plan, Str layer_path, Buf *out); /* E0303 if unknown */
 PlanLayer *plan_layer(const Plan *plan, const Layer *layer); /* NULL if no rule owns it */
 void plan_format_print(const PlanLayer *layer, Buf *out); /* "2:4 int4 per block(64)", "float32" */
+/* Name of the stage that an owner belongs to; empty if the recipe has only one. */
+Str plan_stage(const Plan *plan, const PlanOwner *owner);
 void layers_print(const Layers *layers, const LayerSet *only, Buf *out);   /* `morc inspect` */
 
 /* Results of a run, for expects and reports: one per planned layer, same index. */

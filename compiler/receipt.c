@@ -46,7 +46,16 @@ static void write_sources(const Recipe *recipe, Buf *out) {
     buf_printf(out, "}");
 }
 
-static void write_layer(const PlanLayer *layer, Buf *out) {
+/* Only of recipes with more than one stage: which of them did it. */
+static void write_stage(const Plan *plan, const PlanOwner *owner, const char *key, Buf *out) {
+    Str stage = plan_stage(plan, owner);
+    if (stage.len) {
+        buf_printf(out, ", \"%s\": ", key);
+        buf_json(out, stage);
+    }
+}
+
+static void write_layer(const Plan *plan, const PlanLayer *layer, Buf *out) {
     buf_printf(out, "{\"path\": ");
     buf_json(out, layer->layer->path);
     if (layer->skip) {
@@ -56,6 +65,9 @@ static void write_layer(const PlanLayer *layer, Buf *out) {
         buf_printf(out, ", \"prune\": \"%d:%d\"", layer->keep, layer->group);
     } else if (layer->prune == PRUNE_RATIO) {
         buf_printf(out, ", \"prune\": \"%.17g\"", layer->fraction);
+    }
+    if (layer->prune != PRUNE_NONE) {
+        write_stage(plan, &layer->owner[0], "prune_stage", out);
     }
     if (layer->quantized) {
         const PlanFormat *format = &layer->format;
@@ -70,6 +82,7 @@ static void write_layer(const PlanLayer *layer, Buf *out) {
         }
         buf_printf(out, "\", \"axis\": %d, \"method\": \"%s\"", format->axis,
                    format->method == METHOD_MSE ? "mse" : "max");
+        write_stage(plan, &layer->owner[1], "weight_stage", out);
     }
     buf_char(out, '}');
 }
@@ -87,7 +100,7 @@ void receipt_json(const Plan *plan, Buf *out) {
                recipe->emit ? recipe->emit->schema->name : "qdq");
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         buf_printf(out, "%s\n  ", i ? "," : "");
-        write_layer(&plan->layers_planned.at[i], out);
+        write_layer(plan, &plan->layers_planned.at[i], out);
     }
     buf_printf(out, "]}\n");
 }

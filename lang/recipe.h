@@ -143,9 +143,11 @@ typedef struct Rule {
     Str origin;               /* file whose `include` brought it, empty for the recipe itself */
 } Rule;
 
+/* Stages run in order, each on the weights as those before it leave them. */
 typedef struct Stage {
-    Str name;                 /* "main" without a `stage` */
-    Span span;
+    Str name;                 /* "main" for what stands outside of stages */
+    Span span;                /* of its name; of the first thing outside */
+    bool written;             /* as `stage name { }` */
     Vec(Rule) rules;
     StepList settings;        /* calibrate, evaluate */
 } Stage;

@@ -118,22 +118,40 @@ static void default_emit(Resolver *r) {
 
 /* ---- stages and rules */
 
-static int new_stage(Resolver *r, Str name, Span span) {
+/* Stages run in the order in which they are made. Written names were declared, so only the "main"
+ * of the rules outside can meet one of them here. */
+static int new_stage(Resolver *r, Str name, Span span, bool written) {
     for (size_t i = 0; i < r->recipe->stages.len; i++) {
-        if (str_eq(r->recipe->stages.at[i].name, name)) {
-            return (int)i;
+        const Stage *other = &r->recipe->stages.at[i];
+        if (str_eq(other->name, name) && other->written != written) {
+            Diag *d =
+                diag_error(r->s, "E0205", written ? span : other->span,
+                           "`%.*s` is the stage of what stands outside of stages", STR_ARG(name));
+            diag_label(d, "this one needs another name");
+            diag_span(d, written ? other->span : span, "outside of stages");
         }
     }
-    if (r->recipe->stages.len == 1) {
-        for_later(r, span, "a second stage");
-    }
-    vec_push(r->s->arena, &r->recipe->stages, (Stage){.name = name, .span = span});
+    Stage stage = {.name = name, .span = span, .written = written};
+    vec_push(r->s->arena, &r->recipe->stages, stage);
     return (int)r->recipe->stages.len - 1;
 }
 
+/* The stage that an item belongs to. Those outside of stages are one stage and stand together:
+ * one below another stage would run above it. */
 int stage_of(Resolver *r, Reading *in, Span span) {
     if (in->stage < 0) {
-        in->stage = new_stage(r, STR("main"), span);
+        in->stage = new_stage(r, STR("main"), span, false);
+    }
+    const Stage *last = &vec_last(&r->recipe->stages);
+    if (!in->in_stage && !in->split && last->written) {
+        in->split = true;
+        Diag *d = diag_error(r->s, "E0209", span,
+                             "this stands below the stage `%.*s`, but would "
+                             "run above it",
+                             STR_ARG(last->name));
+        diag_label(d, "one stage with what stands outside above");
+        diag_span(d, last->span, "a stage of its own");
+        diag_help(d, "give these rules a stage, too:   stage rest { ... }");
     }
     return in->stage;
 }
@@ -265,7 +283,8 @@ static void stage_item(Resolver *r, Reading *in, const Ast *item) {
         }
         return;
     }
-    Reading inner = {in->scope, in->origin, new_stage(r, item->name, item->name_span), true};
+    int stage = new_stage(r, item->name, item->name_span, true);
+    Reading inner = {in->scope, in->origin, stage, true, false};
     for (size_t i = 0; i < item->kids.len; i++) {
         AstKind kind = item->kids.at[i]->kind;
         if (is_declaration(kind) || kind == AST_TARGET || kind == AST_EMIT || kind == AST_EDITION) {

@@ -65,7 +65,7 @@ static void include_items(Resolver *r, Reading *in, Module *module, const AstLis
     if (!scope) {
         return;
     }
-    Reading inner = {scope, module->source->name, in->stage, true};
+    Reading inner = {scope, module->source->name, in->stage, true, false};
     module->open = true;
     r->import_depth++;
     inner.stage = stage_of(r, in, item->span);

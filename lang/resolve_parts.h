@@ -201,6 +201,7 @@ typedef struct Reading { /* a list of items on its way into a stage */
     Str origin; /* file that an `include` brought; empty for the recipe itself */
     int stage;  /* index, -1: "main", made when something needs it */
     bool in_stage;
+    bool split; /* said already that "main" goes on after another stage */
 } Reading;
 void read_items(Resolver *r, Reading *in, const AstList *items);
 void read_include(Resolver *r, Reading *in, const Ast *item);

@@ -1,8 +1,10 @@
 """Generated models: weights in every store and layout, each through every format; the bits are the
 oracle's. What is peculiar to a model is checked beside it."""
 import functools
+import json
 
 import numpy as np
+import onnx
 
 import oracle
 import recipes
@@ -77,3 +79,27 @@ def prune_case(path, box):
 
 for _path in TINY:
     add_case(f"tiny/{_path.stem} prune 2:4", functools.partial(prune_case, _path))
+
+
+STAGES = "stage a {{ {0} }}\nstage b {{ {1} }}\n"
+
+
+def stages_case(path, box):
+    """prune in one stage and quantize in the next: the bytes of one rule that does both."""
+    prune, quantize = "prune(2:4)", "quantize(weight = int8 per channel)"
+    where = recipes.fits(4)
+    both = box.compress(recipes.rule(where, prune, quantize), path)
+    staged = box.compress(STAGES.format(recipes.rule(where, prune), recipes.rule(where, quantize)),
+                          path, "staged.onnx")
+    models = [onnx.load(p) for p in (both, staged)]
+    receipt = json.loads(next(p.value for p in models[1].metadata_props if p.key == "mor.receipt"))
+    for layer in receipt["layers"]:
+        assert (layer["prune_stage"], layer["weight_stage"]) == ("a", "b"), layer
+    for model in models:
+        del model.metadata_props[:]
+    assert models[0].SerializeToString(deterministic=True) == models[1].SerializeToString(deterministic=True)
+    assert receipt["layers"] or not any(w.codes is not None for w in weights(both))
+
+
+for _path in TINY:
+    add_case(f"tiny/{_path.stem} stages", functools.partial(stages_case, _path))

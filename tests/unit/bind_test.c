@@ -98,6 +98,75 @@ static void test_override(void **state) {
     accepted(w, "on linear { quantize(weight = int8) }\noverride on linear[.k > 999]? { skip }\n");
 }
 
+/* ---- stages */
+
+static void test_stages_compose(void **state) {
+    World *w = *state;
+    accepted(w, "stage a { on linear { prune(2:4) }\n override on head { prune(0.5) } }\n"
+                "stage b { on linear - \"l.0.a\" { quantize(weight = int8)\n expect matches == 3\n"
+                " expect .bits < 9 }\n on \"l.0.a\" { skip } }\n");
+    const PlanLayer *head = planned(w, "head"), *a = planned(w, "l.0.a");
+    assert_int_equal(head->prune, PRUNE_RATIO);
+    assert_true(head->quantized);
+    assert_int_equal(head->owner[0].stage, 0);
+    assert_int_equal(head->owner[0].rule_index, 1);
+    assert_ptr_equal(head->owner[0].overrode, w->plan->rules.at[0]);
+    assert_int_equal(head->owner[1].stage, 1);
+    assert_int_equal(head->owner[1].rule_index, 2);
+    assert_str(plan_stage(w->plan, &head->owner[1]), "b");
+    assert_int_equal(a->prune, PRUNE_NM); /* skipped by stage b only */
+    assert_false(a->skip || a->quantized);
+    assert_null(a->owner[1].rule);
+    assert_int_equal(w->plan->tensors.len, 4);
+    uint64_t size = w->plan->size;
+    accepted(w, "on linear { prune(2:4) }\noverride on head { prune(0.5) }\n"
+                "on linear - \"l.0.a\" { quantize(weight = int8) }\n");
+    assert_int_equal(w->plan->size, size);
+    assert_int_equal(plan_stage(w->plan, &planned(w, "head")->owner[1]).len, 0);
+}
+
+static void test_skip_in_stages(void **state) {
+    World *w = *state;
+    accepted(w,
+             "stage a { on linear | \"act\" { skip } }\nstage empty {}\n"
+             "stage b { on head { quantize(weight = int8) } }\nstage c { on linear { skip } }\n");
+    assert_true(planned(w, "head")->quantized);
+    assert_false(planned(w, "head")->skip);
+    assert_null(planned(w, "head")->owner[0].rule);
+    assert_int_equal(planned(w, "head")->owner[1].stage, 2);
+    assert_true(planned(w, "l.0.b")->skip);
+    assert_int_equal(planned(w, "l.0.b")->owner[1].stage, 0);
+    assert_true(planned(w, "act")->skip);
+    accepted(w, "stage a { on linear { quantize(weight = none) } }\n"
+                "stage b { on linear { quantize(weight = int8) } }\n");
+    assert_int_equal(planned(w, "head")->owner[1].stage, 1);
+}
+
+static void test_stages_refused(void **state) {
+    World *w = *state;
+    refused(w,
+            "stage a { on linear { quantize(weight = int8) } }\n"
+            "stage b { on head | conv { quantize(weight = int4) } }\n"
+            "stage c { on head | conv { quantize(weight = fp8) } }\n",
+            "E0405", "`quantize` needs float weights, but an earlier stage encodes 1 of these 3");
+    assert_non_null(strstr(unit_diags(w->s), "on (head | conv) - linear {"));
+    assert_non_null(strstr(unit_diags(w->s), "... and again by stage `c`"));
+    assert_int_equal(w->s->diags.errors, 3); /* b: head; c: head of a, the convolutions of b */
+    refused(w,
+            "stage a { on head { quantize(weight = int8) } }\n"
+            "stage b { on head { prune(0.5) } }\n",
+            "E0405", "`prune` needs float weights, but an earlier stage encodes this layer");
+    assert_non_null(strstr(unit_diags(w->s), "put the stage `b` above `a`"));
+    refused(w, "stage a { on linear { prune(0.5) } }\nstage b { on linear { prune(2:4) } }\n",
+            "E0001", "`prune` in two stages is not in this build");
+    refused(w, "stage a { on linear { prune(0.5) } }\nstage b { override on head { skip } }\n",
+            "E0402", "`override` is about the rules of its own stage");
+    refused(w,
+            "stage a { on linear { prune(0.5) } }\n"
+            "stage b { on linear { quantize(weight = int8)\n expect matches == 5 } }\n",
+            "E0901", "matches is 4, expected == 5");
+}
+
 static void test_no_weight(void **state) {
     World *w = *state;
     refused(w, "on Relu { quantize(weight = int8) }\n", "E0502", "`quantize` needs a weight");
@@ -330,6 +399,9 @@ int main(void) {
         cmocka_unit_test(test_phases_stack),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_override),
+        cmocka_unit_test(test_stages_compose),
+        cmocka_unit_test(test_skip_in_stages),
+        cmocka_unit_test(test_stages_refused),
         cmocka_unit_test(test_no_weight),
         cmocka_unit_test(test_granules_and_sizes),
         cmocka_unit_test(test_shapes_refused),

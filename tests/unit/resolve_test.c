@@ -257,6 +257,35 @@ static void std_is_read_through_the_options(void **state) {
     session_close(c.s);
 }
 
+static void stages_keep_their_order(void **state) {
+    (void)state;
+    Case c = good("stage a { on linear { skip }\n on conv { skip\n expect matches > 0 } }\n"
+                  "expect count(linear) > 0\non linear { skip }\non conv { skip }\n");
+    assert_int_equal(c.recipe->stages.len, 2);
+    assert_str(c.recipe->stages.at[0].name, "a");
+    assert_str(c.recipe->stages.at[1].name, "main"); /* where its first rule stands */
+    assert_int_equal(c.recipe->stages.at[1].rules.len, 2);
+    assert_int_equal(c.recipe->expects.at[0].stage, 0);
+    assert_int_equal(c.recipe->expects.at[0].rule, 1);
+    assert_int_equal(c.recipe->expects.at[1].rule, -1);
+    session_close(c.s);
+    static const char *const wrong[][2] = {
+        {"stage a { on linear { skip } }\nstage a { on conv { skip } }\n", "E0205"},
+        {"on linear { skip }\nstage main { on conv { skip } }\n", "E0205"},
+        {"stage main { on conv { skip } }\non linear { skip }\n", "E0205"},
+        {"on linear { skip }\nstage a { on conv { skip } }\non conv { skip }\non MatMul { skip }\n",
+         "E0209"},
+        {"stage a { stage b { on conv { skip } } }\n", "E0209"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        c = resolve_with(wrong[i][0], (ResolveOptions){0});
+        assert_false(c.ok);
+        assert_int_equal(c.s->diags.errors, 1);
+        assert_str(c.s->diags.all.at[0]->code, wrong[i][1]);
+        session_close(c.s);
+    }
+}
+
 static void links_do_not_lead_out(void **state) {
     (void)state;
     char *outside = unit_directory(), *inside = unit_directory(), path[4200], text[100];
@@ -352,6 +381,7 @@ int main(void) {
         cmocka_unit_test(targets_are_picked),
         cmocka_unit_test(parameters_come_from_outside),
         cmocka_unit_test(std_is_read_through_the_options),
+        cmocka_unit_test(stages_keep_their_order),
         cmocka_unit_test(links_do_not_lead_out),
         cmocka_unit_test(errors_do_not_cascade),
         cmocka_unit_test(growth_is_bounded),
