@@ -185,10 +185,13 @@ void report_weightless(Bind *b, const BindRule *r) {
 
 void report_encoded(Bind *b, const BindRule *r, const Step *step, const LayerSet *of,
                     const LayerSet *encoded) {
+    Str which = of->count == 1
+                    ? STR("this layer")
+                    : str_format(b->s->arena, "%zu of these %.*s", encoded->count,
+                                 STR_ARG(layers_text(b, of->count)));
     Diag *d = diag_error(b->s, "E0405", step->name_span,
-                         "`%s` needs float weights, but %zu of %s %.*s %s already packed",
-                         step->schema->name, encoded->count, of->count == 1 ? "this" : "these",
-                         STR_ARG(layers_text(b, of->count)), encoded->count == 1 ? "is" : "are");
+                         "`%s` needs float weights, but %.*s %s already packed",
+                         step->schema->name, STR_ARG(which), encoded->count == 1 ? "is" : "are");
     diag_label(d, step->schema->phase == PHASE_EDIT ? "an edit step" : "an encode step");
     diag_span(d, r->rule->selector_span, "%.*s", STR_ARG(layers_text(b, r->counted.count)));
     for (size_t i = 0; i < b->layers->all.len; i++) {
