@@ -292,11 +292,28 @@ void report_no_match(Session *s, const Layers *layers, const Selector *selector,
     }
 }
 
+/* Says which built-in selectors are empty in this model: all else that is empty was an error. */
+static bool explain_builtins(Session *s, const Layers *layers, const Selector *part, Diag *d,
+                             Map *seen) {
+    LayerSet set;
+    bool any = false;
+    if (part->kind == SELECT_BUILTIN && map_put(seen, part->name, d) &&
+        select_layers(s, layers, part, &set) && !set.count) {
+        any = true;
+        diag_note(d, "`%.*s` is empty in this model", STR_ARG(part->name));
+    }
+    any = (part->a && explain_builtins(s, layers, part->a, d, seen)) || any;
+    return (part->b && explain_builtins(s, layers, part->b, d, seen)) || any;
+}
+
 void report_empty_rule(Session *s, const Layers *layers, const Rule *rule) {
     Diag *d = diag_error(s, "E0301", rule->selector_span, "this rule selects no layer of %.*s",
                          STR_ARG(model_file_name(layers->model)));
     diag_label(d, "0 of %.*s", STR_ARG(plural(s->arena, layers->all.len, "node")));
-    diag_note(d, "each of its parts matches something, together they leave nothing");
+    Map seen = map_on(s->arena);
+    if (!explain_builtins(s, layers, rule->selector, d, &seen)) {
+        diag_note(d, "each of its parts matches something, together they leave nothing");
+    }
     Str text = span_text(rule->selector_span);
     bool brief = text.len < 60 && str_find(text, '\n') < 0;
     diag_help(d, "if the rule may be empty for some models, say so:  on (%.*s)? {",

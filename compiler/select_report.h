@@ -7,7 +7,7 @@
  * subtracted from when it stands on the right of `-`, else NULL. */
 void report_no_match(Session *s, const Layers *layers, const Selector *selector, const Rule *rule,
                      const LayerSet *taken_from);
-/* E0301 for a rule whose selector is empty although each of its parts is not. */
+/* E0301 for a rule whose selector is empty although its patterns and ops match. */
 void report_empty_rule(Session *s, const Layers *layers, const Rule *rule);
 /* E0302: block(n) past the blocks that the model has. */
 void report_no_block(Session *s, const Layers *layers, const Selector *selector);
