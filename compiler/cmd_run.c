@@ -69,11 +69,26 @@ static bool does_something(Session *s, const Recipe *recipe) {
     return found > 0;
 }
 
+static bool dump_exists(Session *s, Str name) {
+    static const char *const before[] = {"tokens", "ast", "recipe", "plan"};
+    bool found = name.len == 0 || compile_can_dump(name);
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        found = found || str_is(name, before[i]);
+    }
+    if (!found) {
+        Diag *d = diag_error(s, "E1110", NO_SPAN, "there is no stage `%s` to print",
+                             str_safe_c(s->arena, name));
+        diag_help(d, "morc -d list names them");
+    }
+    return found;
+}
+
 /* Stages that need no model. *done: a dump was printed and the run ends here. */
 static bool read_recipe(Run *r, bool *done) {
     const Args *args = r->args;
     Session *s = r->s;
     *done = false;
+    TRY(dump_exists(s, args->dump));
     r->source = frontend_source(s, args, args->has_inline ? (Str){0} : args->files.at[0]);
     TRY(r->source);
     Buf b = buf_on(s->arena);

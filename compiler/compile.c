@@ -37,6 +37,15 @@ void compile_dump_names(Buf *out) {
     buf_printf(out, "%-10s %s\n", "schedule", "kernels and where every output byte comes from");
 }
 
+bool compile_can_dump(Str name) {
+    for (const Pass *pass = passes; pass->name; pass++) {
+        if (str_is(name, pass->name)) {
+            return true;
+        }
+    }
+    return str_is(name, "ir") || str_is(name, "schedule");
+}
+
 static bool wants_external(const Step *emit) {
     for (size_t i = 0; emit && i < emit->args.len; i++) {
         if (strcmp(emit->args.at[i].param->name, "external") == 0 && emit->args.at[i].value) {

@@ -26,6 +26,7 @@ typedef struct Compiled Compiled;
 
 /* Names that `-d` takes from here, one per line with what they show. */
 void compile_dump_names(Buf *out);
+bool compile_can_dump(Str name);
 bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compiled **out);
 /* Notes for people about choices made ("layer X: MatMulNBits cannot hold fp8, written as qdq"). */
 void compiled_notes(const Compiled *c, Buf *out);
