@@ -1,4 +1,5 @@
 /* `morc check` and `morc fmt`: no model, no machine. */
+#include <limits.h>
 #include <unistd.h>
 #include "compiler/cmd.h"
 #include "compiler/frontend.h"
@@ -61,7 +62,12 @@ static bool check_one(Console *c, const Args *args, Str path) {
     return ok;
 }
 
+/* In the place of the file that was read: of a link, where it leads. */
 static bool write_text(Session *s, Str path, Str text) {
+    char *real = arena_alloc(s->arena, PATH_MAX);
+    if (s->sys->resolve(str_c(s->arena, path), real) == 0) {
+        path = str_from(real);
+    }
     Output *out = output_open(s, path, text.len);
     TRY(out);
     int error = output_write(out, 0, text.data, text.len);
