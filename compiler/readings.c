@@ -85,8 +85,8 @@ void readings_count(Session *s, const Args *args, const Source *source, Str mode
     if (!any) {
         return;
     }
-    Session *own = session_open(s->sys);
     Cleanup *cleanup = arena_new(s->arena, Cleanup); /* when an allocation fails in here */
+    Session *own = session_open(s->sys);
     session_on_close(s, cleanup, close_own, own);
     Model *model = model_open(own, model_path);
     Layers *layers = model ? layers_index(own, model) : NULL;

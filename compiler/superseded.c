@@ -32,8 +32,8 @@ Str superseded_data(Session *s, Str out_path, const Model *model, Str data_name)
     if (s->sys->lstat(str_c(s->arena, out_path), &is) != 0 || !S_ISREG(is.st_mode)) {
         return found;
     }
-    Session *own = session_open(s->sys);
     Cleanup *cleanup = arena_new(s->arena, Cleanup); /* when an allocation fails in here */
+    Session *own = session_open(s->sys);
     session_on_close(s, cleanup, close_own, own);
     Model *old = model_open(own, out_path);
     if (old && has_receipt(old) && old->data_files.len == 1) { /* morc writes one at most */
