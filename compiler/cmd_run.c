@@ -21,6 +21,7 @@ typedef struct Run {
     Layers *layers;
     Plan *plan;
     double start;
+    bool answered; /* the result line of --json is out */
 } Run;
 
 /* dir/model.onnx -> "model" */
@@ -83,6 +84,19 @@ static bool dump_exists(Session *s, Str name) {
     return found;
 }
 
+/* `-d NAME`: the text of one stage, the only output of its run. */
+static void put_dump(const Run *r, const Buf *text) {
+    if (r->c->json) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "type", "dump");
+        json_text(o, "stage", r->args->dump);
+        cJSON_AddStringToObject(o, "text", text->data ? text->data : "");
+        console_json(r->c, o);
+    } else {
+        console_out(r->c, buf_view(text));
+    }
+}
+
 /* Stages that need no model. *done: a dump was printed and the run ends here. */
 static bool read_recipe(Run *r, bool *done) {
     const Args *args = r->args;
@@ -94,7 +108,7 @@ static bool read_recipe(Run *r, bool *done) {
     Buf b = buf_on(s->arena);
     if (str_is(args->dump, "tokens")) {
         tokens_dump(s, r->source, &b);
-        console_out(r->c, buf_view(&b));
+        put_dump(r, &b);
         *done = true;
         return true;
     }
@@ -109,7 +123,9 @@ static bool read_recipe(Run *r, bool *done) {
         recipe_print(r->recipe, &b);
         *done = true;
     }
-    console_out(r->c, buf_view(&b));
+    if (*done) {
+        put_dump(r, &b);
+    }
     return *done || does_something(s, r->recipe);
 }
 
@@ -130,10 +146,12 @@ static void start_json(Run *r) {
 static void result_json(Run *r, bool ok, const char *output, const RunReport *report) {
     Console *c = r->c;
     console_flush(c);
+    r->answered = true;
+    const int stopped = atomic_load(&c->env->stop);
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", "result");
     cJSON_AddBoolToObject(o, "ok", ok && c->exit == 0);
-    cJSON_AddNumberToObject(o, "exit", c->exit);
+    cJSON_AddNumberToObject(o, "exit", stopped && !ok ? 128 + stopped : c->exit);
     cJSON_AddNumberToObject(o, "errors", (double)c->errors);
     cJSON_AddNumberToObject(o, "warnings", (double)c->warnings);
     if (output) {
@@ -356,7 +374,7 @@ static bool compile_and_run(Run *r) {
         .dump = r->args->dump, .dump_out = &b, .data_stem = stem_of(r->out_path)};
     TRY(compile(s, r->plan, &options, &compiled));
     if (r->args->dump.len) {
-        console_out(r->c, buf_view(&b));
+        put_dump(r, &b);
         compiled_discard(compiled);
         return true;
     }
@@ -370,51 +388,59 @@ static bool compile_and_run(Run *r) {
             fwrite(json.data, 1, json.len, r->c->env->out);
         }
         compiled_discard(compiled);
-        result_json(r, true, NULL, NULL);
         return true;
     }
     return execute(r, compiled);
 }
 
-bool cmd_run(Console *c, const Args *args) {
-    Run r = {.c = c, .s = c->s, .args = args, .start = clock_seconds()};
-    size_t model_at = args->has_inline ? 0 : 1;
+/* Everything behind the recipe. */
+static bool run_on_model(Run *r) {
+    Session *s = r->s;
+    start_json(r);
+    if (r->args->verb == VERB_RUN && !r->args->dump.len) {
+        TRY(choose_output(r));
+    } else {
+        r->out_path = str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
+    }
+    r->model = model_open(s, r->model_path);
+    TRY(r->model);
+    r->layers = layers_index(s, r->model);
+    bool ok = r->layers && bind(s, r->recipe, r->layers, &r->plan);
+    if (ok && str_is(r->args->dump, "plan")) {
+        Buf b = buf_on(s->arena);
+        plan_dump(r->plan, &b);
+        put_dump(r, &b);
+    } else {
+        ok = ok && compile_and_run(r);
+    }
+    model_close(r->model);
+    return ok;
+}
+
+static bool run(Run *r) {
+    size_t model_at = r->args->has_inline ? 0 : 1;
+    bool has_model = r->args->files.len > model_at;
     bool done = false;
-    if (!read_recipe(&r, &done)) {
-        if (r.source && args->files.len > model_at) {
-            readings_count(c->s, args, r.source, args->files.at[model_at]);
+    if (!read_recipe(r, &done)) {
+        if (r->source && has_model) {
+            readings_count(r->s, r->args, r->source, r->args->files.at[model_at]);
         }
         return false;
     }
-    if (done) {
-        return true;
-    }
-    if (args->files.len <= model_at) {
-        diag_error(c->s, "E1110", NO_SPAN, "`-d %s` needs a model",
-                   str_safe_c(c->s->arena, args->dump));
+    if (!done && !has_model) {
+        diag_error(r->s, "E1110", NO_SPAN, "`-d %s` needs a model",
+                   str_safe_c(r->s->arena, r->args->dump));
         return false;
     }
-    r.model_path = args->files.at[model_at];
-    start_json(&r);
-    if (args->verb == VERB_RUN && !args->dump.len) {
-        TRY(choose_output(&r));
-    } else {
-        r.out_path = str_format(c->s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r.model_path)));
-    }
-    r.model = model_open(c->s, r.model_path);
-    TRY(r.model);
-    r.layers = layers_index(c->s, r.model);
-    bool ok = r.layers && bind(c->s, r.recipe, r.layers, &r.plan);
-    if (ok && str_is(args->dump, "plan")) {
-        Buf b = buf_on(c->s->arena);
-        plan_dump(r.plan, &b);
-        console_out(c, buf_view(&b));
-    } else {
-        ok = ok && compile_and_run(&r);
-    }
-    model_close(r.model);
-    if (!ok) {
-        result_json(&r, false, NULL, NULL);
+    r->model_path = has_model ? r->args->files.at[model_at] : (Str){0};
+    return done || run_on_model(r);
+}
+
+bool cmd_run(Console *c, const Args *args) {
+    Run r = {.c = c, .s = c->s, .args = args, .start = clock_seconds()};
+    bool ok = run(&r);
+    if (!r.answered) {
+        result_json(&r, ok, NULL, NULL);
     }
     return ok;
 }
