@@ -214,20 +214,20 @@ static bool shown_layer(const PlanLayer *pl) {
 }
 
 /* Which cosine a layer must have to stay in a table of TABLE_ROWS rows: the worst ones stay. */
-static double cosine_bound(const Run *r, const LayerResult *results, size_t rows) {
+static double cosine_bound(const Run *r, const LayerResult *results) {
+    double worst[TABLE_ROWS + 1]; /* ascending; the last is the one pushed out */
     size_t n = 0;
-    double *all = arena_many(r->s->arena, double, rows);
     for (size_t i = 0; i < r->plan->layers_planned.len; i++) {
         if (shown_layer(&r->plan->layers_planned.at[i])) {
-            double cosine = results[i].cosine;
-            size_t at = n++;
-            for (; at > 0 && all[at - 1] > cosine; at--) {
-                all[at] = all[at - 1];
+            size_t at = n;
+            for (; at > 0 && worst[at - 1] > results[i].cosine; at--) {
+                worst[at] = worst[at - 1];
             }
-            all[at] = cosine;
+            worst[at] = results[i].cosine;
+            n += n < TABLE_ROWS;
         }
     }
-    return all[TABLE_ROWS - 1];
+    return worst[TABLE_ROWS - 1];
 }
 
 static void print_table(Run *r, const LayerResult *results) {
@@ -249,7 +249,7 @@ static void print_table(Run *r, const LayerResult *results) {
         return;
     }
     bool all = rows <= TABLE_ROWS || r->c->verbose;
-    double bound = all ? 2 : cosine_bound(r, results, rows);
+    double bound = all ? 2 : cosine_bound(r, results);
     width = width > 60 ? 60 : width;
     buf_printf(&b, "%-*s %8s %8s  %-*s %6s %9s %9s %9s\n", (int)width, "layer", "k", "n",
                (int)format_width, "weight", "bits", "zeros", "cosine", "sqnr");
