@@ -231,6 +231,7 @@ static bool check_chain(const IrGroup *group, Buf *why) {
 bool verify(Ir *ir, bool need_types, Buf *why) {
     for (size_t i = 0; i < ir->groups.len; i++) {
         const IrGroup *group = ir->groups.at[i];
+        const ArenaMark mark = arena_mark(ir->arena); /* kept after a failure: `why` may be there */
         Map defined = map_on(ir->arena);
         if (group->ops.len == 0 || group->ops.at[0]->info != IR_OP(weight) ||
             ir_count(group, IR_OP(weight)) != 1) {
@@ -245,6 +246,7 @@ bool verify(Ir *ir, bool need_types, Buf *why) {
             TRY(check_results(ir, group, op, need_types, &defined, why));
         }
         TRY(check_chain(group, why));
+        arena_reset(ir->arena, mark);
     }
     return true;
 }
