@@ -32,7 +32,8 @@ run_case() {
         set +eu
         eval "$2" </dev/null
         echo "exit $?"
-    ) 2>&1 | sed -e "s|$TMP|\$TMP|g" -e "s|$MODELS|\$MODELS|g" -e "s|$root|\$ROOT|g"
+    ) 2>&1 | sed -E -e "s|$TMP|\$TMP|g" -e "s|$MODELS|\$MODELS|g" \
+        -e "s#(^|[^A-Za-z0-9._/-])$root(/|[^A-Za-z0-9._-]|\$)#\1\$ROOT\2#g" # a whole path only
 }
 
 passed=0 failed=0 skipped=0
