@@ -84,6 +84,27 @@ static bool dump_exists(Session *s, Str name) {
     return found;
 }
 
+/* Is there a file at `path` that the run reads? Reported. */
+static bool is_input(const Run *r, Str path) {
+    Session *s = r->s;
+    struct stat is;
+    if (s->sys->stat(str_c(s->arena, path), &is) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i <= r->model->data_files.len; i++) {
+        const Input *in = i ? r->model->data_files.at[i - 1] : r->model->input;
+        if (in->identity.st_dev == is.st_dev && in->identity.st_ino == is.st_ino) {
+            Diag *d = diag_error(s, "E1103", NO_SPAN, "the output %s is %s",
+                                 str_safe_c(s->arena, path),
+                                 i ? "data of the input model" : "the input model");
+            diag_note(d, "morc never changes its input");
+            diag_help(d, "-o FILE names another output");
+            return true;
+        }
+    }
+    return false;
+}
+
 /* `-d NAME`: the text of one stage, the only output of its run. */
 static void put_dump(const Run *r, const Buf *text) {
     if (r->c->json) {
@@ -346,7 +367,8 @@ static bool execute(Run *r, Compiled *compiled) {
     }
     bool met = plan_check_results(s, r->plan, results);
     Str path = met || r->args->keep_going ? r->out_path : rejected_path(r);
-    if (!compiled_commit(s, compiled, path, &report)) {
+    if ((!met && is_input(r, path)) || !compiled_commit(s, compiled, path, &report)) {
+        compiled_discard(compiled);
         return false;
     }
     if (!met) {
@@ -404,7 +426,8 @@ static bool run_on_model(Run *r) {
     }
     r->model = model_open(s, r->model_path);
     TRY(r->model);
-    r->layers = layers_index(s, r->model);
+    const bool writes = r->args->verb == VERB_RUN && !r->args->dump.len;
+    r->layers = writes && is_input(r, r->out_path) ? NULL : layers_index(s, r->model);
     bool ok = r->layers && bind(s, r->recipe, r->layers, &r->plan);
     if (ok && str_is(r->args->dump, "plan")) {
         Buf b = buf_on(s->arena);
