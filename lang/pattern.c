@@ -376,32 +376,53 @@ static bool grow_repeat(Growth *g, Str text, size_t *i) {
 
 enum { REGEX_STATES = 10000 }; /* TRE takes about 100 bytes for each */
 
+/* The last byte of a class that begins at text[i], which is `[`. A `]` that stands first, or inside
+ * [:alpha:], [.x.] or [=x=], does not end it. */
+static size_t class_end(Str text, size_t i) {
+    i += i + 1 < text.len && text.data[i + 1] == '^' ? 1 : 0;
+    i += i + 1 < text.len && text.data[i + 1] == ']' ? 1 : 0;
+    for (i++; i < text.len && text.data[i] != ']'; i++) {
+        char kind = i + 1 < text.len && text.data[i] == '[' ? text.data[i + 1] : 0;
+        if (kind == ':' || kind == '.' || kind == '=') {
+            for (i += 2; i + 1 < text.len && (text.data[i] != kind || text.data[i + 1] != ']');) {
+                i++;
+            }
+            i++;
+        }
+    }
+    return i < text.len ? i : text.len - 1;
+}
+
 /* TRE copies what a {n,m} repeats, so nested ones multiply; it runs back-references by
- * backtracking; its {~1} means approximate matching. All three are refused before it sees them. */
+ * backtracking; its {~1} means approximate matching; its \Q and (?#) hide brackets from this count;
+ * a lone `)` would close the group put around the text. All are refused before it sees them. */
 static const char *regex_wrong(Str text, size_t *i) {
     Growth g = {.last = 1};
-    bool in_class = false;
     for (; *i < text.len; (*i)++) {
         char c = text.data[*i];
-        if (in_class) {
-            in_class = c != ']';
-        } else if (c == '\\' && *i + 1 < text.len) {
+        if (c == '\\' && *i + 1 < text.len) {
             char next = text.data[++*i];
             grow_atom(&g, 1);
             if (next >= '1' && next <= '9') {
                 return "regexes have no back-references";
             }
+            if (next == 'Q') {
+                return "regexes have no \\Q: write \\ before each sign";
+            }
         } else if (c == '[') {
-            in_class = true;
+            *i = class_end(text, *i);
             grow_atom(&g, 1);
-            *i += *i + 1 < text.len && text.data[*i + 1] == '^' ? 1 : 0;
-            *i += *i + 1 < text.len && text.data[*i + 1] == ']' ? 1 : 0;
         } else if (c == '(') {
+            if (str_starts(str_slice(text, *i, text.len), STR("(?#"))) {
+                return "regexes have no comments";
+            }
             if (++g.depth == LIMIT_BRACKET_DEPTH) {
                 return "groups are nested too deep";
             }
             g.sum[g.depth] = 0;
-        } else if (c == ')' && g.depth > 0) {
+        } else if (c == ')' && g.depth == 0) {
+            return "this `)` closes no group";
+        } else if (c == ')') {
             int64_t size = g.sum[g.depth--];
             grow_atom(&g, size);
         } else if (c == '{' && !grow_repeat(&g, text, i)) {

@@ -109,6 +109,7 @@ static void regexes_match_whole_paths(void **state) {
     assert_false(regex("a|b", "ab")); /* the alternatives are anchored together */
     assert_true(regex("layers\\.\\d{1,2}\\.\\w+", "layers.12.q_proj"));
     assert_true(regex("(layers\\.[0-9]{1,3}\\.){1,3}x", "layers.1.layers.22.x"));
+    assert_true(regex("[[:alpha:])]{3}[]x]\\)", "a)b])"));
     assert_true(regex("[]^]x", "]x"));
 }
 
@@ -135,6 +136,10 @@ static void bad_patterns_are_refused(void **state) {
     refused("((a{100}){100}){2}", true, "this regex repeats its parts too often");
     refused("((a{100})*{100})*{2}", true, "this regex repeats its parts too often");
     refused("(a", true, "this regex cannot be read");
+    refused("h(a{99}){99}){98}", true, "this `)` closes no group");
+    refused("((a{99}[[:alpha:])]){99}){99}", true, "this regex repeats its parts too often");
+    refused("((a{99}\\Q(\\E){99}){99}", true, "regexes have no \\Q: write \\ before each sign");
+    refused("((a{99}(?#()){99}){99}", true, "regexes have no comments");
     char deep[400] = "";
     memset(deep, '(', 100);
     refused(deep, true, "groups are nested too deep");
