@@ -301,5 +301,5 @@ bool select_rule(Session *s, const Layers *layers, const Rule *rule, LayerSet *o
         report_empty_rule(s, layers, rule);
         e.failed = true;
     }
-    return !e.failed;
+    return !e.failed && !session_stopped(s); /* thousands of rules take minutes */
 }
