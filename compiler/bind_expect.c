@@ -179,7 +179,12 @@ static Str failed_text(Checker *c, const Layer *layer) {
     buf_printf(&text, "%.*s is ", STR_ARG(name.len ? name : e->a->name));
     put_value(c, e->a, &is, &text);
     buf_printf(&text, ", expected %s ", ast_op_text[e->op]);
-    put_value(c, e->a, &wanted, &text);
+    if (str_is(e->a->name, "size")) {
+        put_value(c, e->a, &wanted, &text);
+    } else { /* as exact as it was written: 0.999999 is not 1 */
+        buf_printf(&text, "%.15g",
+                   wanted.type == VALUE_INT ? (double)wanted.integer : wanted.number);
+    }
     return buf_view(&text);
 }
 
