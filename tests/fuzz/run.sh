@@ -24,7 +24,8 @@ mkdir -p "$flat"
 find $seeds -type f \( -name '*.mor' -o -name '*.ir' -o -name '*.onnx' \) -size -64k 2>/dev/null |
     while read -r file; do cp "$file" "$flat/$(echo "$file" | tr / _)"; done
 
-export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1"
+# a small quarantine, or freed memory of many runs counts against the limit of one
+export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:quarantine_size_mb=16"
 if [ "${MERGE:-}" = 1 ]; then
     rm -rf "$stored.new"
     mkdir -p "$stored.new"
