@@ -228,7 +228,7 @@ static bool set_flag(Parser *p, int at, int i, const Flag *flag, Str value) {
             return str_is(value, "warnings") || bad_value(p, i, flag, "`warnings`");
         }
         *(Str *)(base + flag->field) = value;
-        return true;
+        return value.len > 0 || bad_value(p, i, flag, flag->value);
     case FLAG_PARAM:
         return take_param(p, i, value);
     case FLAG_INLINE:
@@ -322,6 +322,10 @@ static bool unknown_verb(Parser *p, int i) {
     Str near = nearest_of(word, names + 1, VERB_ROWS - 1);
     if (near.len) {
         diag_label(d, "did you mean `%.*s`?", STR_ARG(near));
+    }
+    if (str_ends(word, STR(".onnx"))) {
+        diag_help(d, "the recipe comes before the model: morc RECIPE MODEL");
+        return false;
     }
     diag_help(d, "a recipe ends in .mor, is `-` (stdin) or holds a `/`: ./%s",
               str_safe_c(p->s->arena, word));
