@@ -326,17 +326,17 @@ static bool take_type(Reader *r, IrType *out) {
     return true;
 }
 
-/* "%12", also as the key of Reader.values. */
+/* "%12"; its digits are the key of Reader.values. */
 static bool take_id(Reader *r, Str *key, int *id) {
-    skip_blanks(r);
-    const char *begin = r->at;
     int64_t number;
     TRY(expect_char(r, '%', "expected a value, such as %0"));
-    if (!word_integer(take_word(r), &number) || number >= MAX_VALUES) {
+    Str word = take_word(r);
+    bool canonical = word.len == 1 || !str_starts(word, STR("0")); /* %09 would be %9 once more */
+    if (!canonical || !word_integer(word, &number) || number >= MAX_VALUES) {
         return fail(r, "not a value number");
     }
     *id = (int)number;
-    *key = (Str){begin, (size_t)(r->at - begin)};
+    *key = word;
     return true;
 }
 

@@ -4,7 +4,8 @@
  *      graph) that the operand wants
  *   3. a group has one weight, first, and every stated type is what infer says
  *   4. the computing ops are one chain: masks over the weight; then, each at most once, of one
- *      format and over the last mask, super, scale, zero, encode
+ *      format and over the last mask, super, scale, zero, encode; what is packed is stored at once,
+ *      and beside packed results none is stored as it is, for a kernel has one layout
  *   5. with need_types, every data value has a type */
 #include "compiler/verify.h"
 #include "compiler/infer.h"
@@ -158,6 +159,8 @@ static bool check_results(Ir *ir, const IrGroup *group, const IrOp *op, bool nee
 /* What a group has computed so far; NULL: not yet. */
 typedef struct Chain {
     const IrValue *weight, *masked, *super, *scale, *zero, *encode;
+    const IrValue *packed; /* by the op before */
+    bool any_packed, any_plain;
     Str format;
 } Chain;
 
@@ -188,9 +191,24 @@ static bool encode_fits(Chain *c, const IrOp *op) {
            (format && format->asymmetric) == (c->zero != NULL);
 }
 
+static bool layout_fits(Chain *c, const IrOp *op) {
+    const IrValue *first = arg(op, 0);
+    bool store = op->info == IR_OP(store);
+    if (c->packed && !(store && first == c->packed)) {
+        return false;
+    }
+    c->any_plain |= store && !c->packed && first && first != c->masked;
+    c->packed = op->info == IR_OP(pack) ? ir_value_of(op) : NULL;
+    c->any_packed |= c->packed != NULL;
+    return !(c->any_packed && c->any_plain);
+}
+
 static bool op_fits(Chain *c, const IrOp *op) {
     const IrOpInfo *info = op->info;
     const IrValue *first = arg(op, 0);
+    if (!layout_fits(c, op)) {
+        return false;
+    }
     if (info == IR_OP(mask_nm) || info == IR_OP(mask_ratio)) {
         bool fits = first == c->masked && c->format.len == 0;
         c->masked = ir_value_of(op);
@@ -225,7 +243,8 @@ static bool check_chain(const IrGroup *group, Buf *why) {
             return bad(why, group, group->ops.at[i], "out of the chain of steps", (Str){"", 0});
         }
     }
-    return true;
+    const IrOp *last = vec_last(&group->ops);
+    return !chain.packed || bad(why, group, last, "packed, but not stored", (Str){"", 0});
 }
 
 bool verify(Ir *ir, bool need_types, Buf *why) {

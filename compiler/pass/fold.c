@@ -17,7 +17,11 @@ static bool hides_nothing(const IrOp *op) {
            (ir_float(op, "fraction", 0) == 0 || infer_same_mask(op, op->args.at[0]->op));
 }
 
+/* What is emitted already stays: a weight that is rewritten needs a mask, even an idle one. */
 static void fold_masks(IrGroup *group) {
+    if (ir_find(group, IR_OP(rewrite)) || ir_find(group, IR_OP(store))) {
+        return;
+    }
     for (size_t i = 0; i < group->ops.len;) {
         IrOp *op = group->ops.at[i];
         if (hides_nothing(op)) {
