@@ -9,8 +9,9 @@ runs=$2
 jobs=${JOBS:-$(nproc)}
 binary=build/fuzz/tests/fuzz/${target}_fuzz
 stored=tests/fuzz/corpus/$target
+found=tests/fuzz/found/$target
 grown=build/fuzz/corpus/$target
-mkdir -p "$grown" "$stored" build/fuzz/findings
+mkdir -p "$grown" "$stored" "$found" build/fuzz/findings
 case $target in
     mor) longest=2048 seeds='recipes stdlib tests/golden'; dictionary=tests/fuzz/mor.dict ;;
     ir) longest=4096 seeds='tests/golden/pass'; dictionary=tests/fuzz/ir.dict ;;
@@ -29,7 +30,7 @@ export ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1:quarantine_size_
 if [ "${MERGE:-}" = 1 ]; then
     rm -rf "$stored.new"
     mkdir -p "$stored.new"
-    "$binary" -set_cover_merge=1 -use_counters=0 -max_len="$longest" -dict="$dictionary" "$stored.new" "$grown" "$stored" "$flat"
+    "$binary" -set_cover_merge=1 -use_counters=0 -max_len="$longest" -dict="$dictionary" "$stored.new" "$grown" "$stored" "$found" "$flat"
     rm -rf "$stored"
     mv "$stored.new" "$stored"
     echo "$target: $(find "$stored" -type f | wc -l) inputs stored, $(du -sk "$stored" | cut -f1) KiB"
@@ -42,7 +43,7 @@ i=0
 while [ $i -lt "$jobs" ]; do
     "$binary" -runs=$each -seed=$((i + 1)) -max_len="$longest" -timeout=10 -rss_limit_mb=1024 \
         -dict="$dictionary" -artifact_prefix="build/fuzz/findings/$target-" -print_final_stats=1 \
-        "$grown" "$stored" "$flat" >"build/fuzz/$target.$i.log" 2>&1 &
+        "$grown" "$stored" "$found" "$flat" >"build/fuzz/$target.$i.log" 2>&1 &
     pids="$pids $!"
     i=$((i + 1))
 done
