@@ -1,7 +1,8 @@
 /* The common subset of C11 and CUDA C++ in which formats, scale rules and kernel bodies are
  * written, so that one text is compiled by the host compiler and by NVRTC and gives the same bits.
- * In it: the integer types below, float, k_* functions, and single IEEE operations (+ - * / sqrt).
- * Not in it: libm, fma, double, `long`, designated initializers, implicit casts. Little endian.
+ * In it: the integer types below, float, k_* functions, and single IEEE operations (+ - * / sqrt,
+ * and k_fma where it is written). Not in it: libm, double, `long`, designated initializers,
+ * implicit casts. Little endian.
  * Rules and how to add a format: kernels/README.md. */
 #ifndef KERNELS_DIALECT_H
 #define KERNELS_DIALECT_H
@@ -27,7 +28,11 @@ K_FN uint32_t k_bits(float x) {
 K_FN float k_float(uint32_t u) {
     return __uint_as_float(u);
 }
+K_FN float k_fma(float a, float b, float c) {
+    return __fmaf_rn(a, b, c);
+}
 #else
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #define K_FN static inline __attribute__((always_inline, unused))
@@ -40,6 +45,10 @@ K_FN float k_float(uint32_t u) {
     float x;
     memcpy(&x, &u, sizeof x);
     return x;
+}
+/* One rounding, whether the processor has the instruction or libm does it step by step. */
+K_FN float k_fma(float a, float b, float c) {
+    return __builtin_fmaf(a, b, c);
 }
 #endif
 
@@ -70,5 +79,19 @@ K_FN float k_clamp(float x, float lo, float hi) {
 /* Nearest integer, ties to even, for |x| <= 2^22; beyond, something at least as far out. */
 K_FN float k_rint(float x) {
     return (x + K_ROUND) - K_ROUND;
+}
+
+/* w / s, correctly rounded, from r = 1 / s, correctly rounded: product, exact residual, one
+ * correction (Markstein 1990; Brisebarre, Muller, Raina, "Accelerating correctly rounded
+ * floating-point division when the divisor is known in advance", 2004). It needs k_divides(s), and
+ * is then exact for every quotient of 2^-18 or more; smaller ones are off by an ulp at most, which
+ * no format tells from zero. The sign is on r: gcc 12 turns -(q * s - w) into w - q * s, another
+ * zero. */
+K_FN float k_quotient(float w, float s, float r) {
+    float q = w * r;
+    return k_fma(k_fma(q, s, -w), -r, q);
+}
+K_FN bool k_divides(float s) {
+    return s >= 0x1p-80f && s <= 0x1p80f;
 }
 #endif
