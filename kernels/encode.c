@@ -1,7 +1,9 @@
 /* Encodes one chunk, span by span: load, measure, choose scales, encode, pack. The tile stays in
  * the cache between the steps; a block too long for a tile is loaded again for each. */
+#include "kernels/choose.h"
 #include "kernels/scale.h"
 #include "kernels/state.h"
+#include "kernels/strips.h"
 #include <assert.h>
 #include <string.h>
 
@@ -12,10 +14,7 @@ typedef struct Target {
     void *const *outs;
     Box box;
     int64_t first, first_scale; /* LAYOUT_ONNX: element and scale at the start of the outputs */
-    int64_t nonfinite;          /* of the spans that are done */
-    StripSums sums;
-    float open_w[K_STRIP], open_q[K_STRIP]; /* a strip that goes on in the next tile of a run */
-    int64_t open;
+    Strips strips;
 } Target;
 
 /* ---- packing at any position */
@@ -45,103 +44,28 @@ static void pack_at(const Lanes *lanes, int bits, const uint8_t *codes, int64_t 
     }
 }
 
+/* Little endian: the low bytes of the codes. */
 static void put_scales(int type, const uint32_t *codes, int64_t n, void *dst, int64_t at) {
+    if (source_size(type) == 1) {
+        uint8_t *const to = (uint8_t *)dst + at;
+        for (int64_t i = 0; i < n; i++) {
+            to[i] = (uint8_t)codes[i];
+        }
+        return;
+    }
     const size_t size = (size_t)source_size(type);
     char *to = (char *)dst + (size_t)at * size;
     for (int64_t i = 0; i < n; i++, to += size) {
-        memcpy(to, &codes[i], size); /* little endian: the low bytes */
+        if (size == 2) {
+            const uint16_t half = (uint16_t)codes[i];
+            memcpy(to, &half, 2);
+        } else {
+            memcpy(to, &codes[i], 4);
+        }
     }
 }
 
 /* ---- scales of a span (GRANULE_BLOCK) */
-
-/* Divisors and zero points of a run of blocks, one for each of its n elements. */
-static void spread_scales(Work *work, const float *s, const float *z, int64_t n) {
-    work->lanes->spread(s, n, work->shape.block, work->row_s);
-    if (work->rule.asymmetric) {
-        work->lanes->spread(z, n, work->shape.block, work->row_z);
-    }
-}
-
-static void fold_tile(Work *work, const Span *span, const Tile *tile) {
-    const Lanes *const lanes = work->lanes;
-    const int64_t n = tile->columns;
-    if (work->shape.unit.inner <= 1) {
-        lanes->range_runs(work->rule.asymmetric, work->w, n, work->shape.block, work->lo, work->hi);
-        return;
-    }
-    for (int64_t r = 0; r < tile->rows; r++) {
-        const int64_t at = tile_block(work, span, tile, r) * n;
-        lanes->range_columns(work->rule.asymmetric, work->w + r * n, n, work->lo + at,
-                             work->hi + at);
-    }
-}
-
-/* Adds the errors that try_s and try_z make in one tile to work->sums. */
-static void add_errors(Work *work, const Span *span, const Tile *tile) {
-    const Lanes *const lanes = work->lanes;
-    const int64_t n = tile->columns;
-    if (work->shape.unit.inner <= 1) {
-        spread_scales(work, work->try_s, work->try_z, n);
-        lanes->spread(work->unit, n, work->shape.block, work->row_unit);
-        work->format->error(work->w, work->row_s, work->row_z, work->row_unit, n, work->row_errors);
-        lanes->add_runs(work->row_errors, n, work->shape.block, work->sums);
-        return;
-    }
-    for (int64_t r = 0; r < tile->rows; r++) {
-        const int64_t at = tile_block(work, span, tile, r) * n;
-        work->format->error(work->w + r * n, work->try_s + at, work->try_z + at, work->unit + at, n,
-                            work->row_errors);
-        lanes->add_columns(work->row_errors, n, work->sums + at);
-    }
-}
-
-static void search_scales(Work *work, const Span *span, int64_t n) {
-    const Lanes *const lanes = work->lanes;
-    lanes->units(&work->rule, work->lo, work->hi, n, work->unit);
-    for (int64_t i = 0; i < n; i++) {
-        work->best_sums[i] = UINT64_MAX;
-    }
-    for (int ratio = 0; ratio < K_RATIOS; ratio++) {
-        lanes->scales(&work->rule, k_ratio(ratio), work->lo, work->hi, n, work->try_codes,
-                      work->try_s, work->try_z);
-        memset(work->sums, 0, (size_t)n * sizeof *work->sums);
-        Tile tile;
-        for (int64_t at = 0; tile_next(work, span, &at, &tile);) {
-            if (!span_is_tile(work, span)) {
-                tile_load(work, &tile);
-            }
-            add_errors(work, span, &tile);
-        }
-        for (int64_t i = 0; i < n; i++) {
-            if (work->sums[i] < work->best_sums[i]) {
-                work->best_sums[i] = work->sums[i];
-                work->scale_codes[i] = work->try_codes[i];
-                work->s[i] = work->try_s[i];
-                work->z[i] = work->try_z[i];
-            }
-        }
-    }
-}
-
-/* Leaves the tile loaded when the span is one. */
-static void choose_scales(Work *work, const Span *span) {
-    const int64_t n = span_scales(work, span);
-    assert(n <= work->shape.tile_scales);
-    memset(work->lo, 0, (size_t)n * sizeof *work->lo);
-    memset(work->hi, 0, (size_t)n * sizeof *work->hi);
-    Tile tile;
-    for (int64_t at = 0; tile_next(work, span, &at, &tile);) {
-        tile_load(work, &tile);
-        fold_tile(work, span, &tile);
-    }
-    if (work->k->method == METHOD_MSE) {
-        search_scales(work, span, n);
-    } else {
-        work->lanes->scales(&work->rule, 1.0f, work->lo, work->hi, n, work->scale_codes, work->s,
-                            work->z);
-    }
-}
 
 static void store_scales(const Target *t, const Span *span) {
     Work *const work = t->work;
@@ -150,7 +74,7 @@ static void store_scales(const Target *t, const Span *span) {
     const int bits = k->format->bits;
     const int64_t n = span_scales(work, span), columns = span->i1 - span->i0;
     const int64_t block = span->k0 / s->block;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n && k->format->asymmetric; i++) {
         work->codes[i] = (uint8_t)work->z[i];
     }
     if (k->layout == LAYOUT_ONNX) {
@@ -178,79 +102,30 @@ static void store_scales(const Target *t, const Span *span) {
     }
 }
 
-/* ---- metrics: the strips of a row, of which a tile may hold any part */
-
-static void close_strip(Target *t) {
-    const int64_t missing = K_STRIP - t->open;
-    memset(t->open_w + t->open, 0, (size_t)missing * sizeof *t->open_w);
-    memset(t->open_q + t->open, 0, (size_t)missing * sizeof *t->open_q);
-    t->work->lanes->compare(t->open_w, t->open_q, K_STRIP, &t->sums);
-    t->sums.zeros -= missing;
-    t->open = 0;
-}
-
-static int64_t fill_strip(Target *t, const float *w, const float *q, int64_t n) {
-    const int64_t taken = n < K_STRIP - t->open ? n : K_STRIP - t->open;
-    memcpy(t->open_w + t->open, w, (size_t)taken * sizeof *w);
-    memcpy(t->open_q + t->open, q, (size_t)taken * sizeof *q);
-    t->open += taken;
-    if (t->open == K_STRIP) {
-        close_strip(t);
-    }
-    return taken;
-}
-
-/* Compares a row of a tile, decoded in row_q, with the weights that came in; `w` is them after
- * pruning. Rows of a rectangle begin with a strip (shape.c), those of a run follow each other. */
-static void compare_row(Target *t, const Tile *tile, const float *w, int64_t first) {
-    Work *const work = t->work;
-    const KernelView u = work->shape.unit;
-    const int64_t n = tile->columns;
-    const float *const q = work->row_q;
-    if (work->k->prune != PRUNE_NONE) {
-        work->lanes->widen(work->k->source, work->src, first, n, work->row_w);
-        w = work->row_w;
-    }
-    int64_t at = t->open > 0 ? fill_strip(t, w, q, n) : 0;
-    const int64_t whole = (n - at) / K_STRIP * K_STRIP;
-    work->lanes->compare(w + at, q + at, whole, &t->sums);
-    at += whole;
-    if (at < n) {
-        fill_strip(t, w + at, q + at, n - at);
-    }
-    if (t->open > 0 && (u.inner > 1 || tile->k + n == u.axis)) {
-        close_strip(t);
-    }
-}
-
 /* ---- codes */
 
-/* Divisors and zero points of a tile's row. */
-static void row_scales(Target *t, const Span *span, const Tile *tile, int64_t row, const float **s,
-                       const float **z) {
-    Work *const work = t->work;
+/* The divisors of a tile's row from column i on: for how many columns, *n at most, and for how many
+ * each of them counts. */
+static Divisors divisors_at(const Target *t, const Span *span, const Tile *tile, int64_t row,
+                            int64_t i, int64_t *n, int64_t *length) {
+    const Work *const work = t->work;
     const Shape *const shape = &work->shape;
-    const int64_t n = tile->columns;
-    *s = work->row_s;
-    *z = work->row_z;
-    if (shape->granule == GRANULE_BLOCK && shape->unit.inner > 1) {
-        *s = work->s + tile_block(work, span, tile, row) * n;
-        *z = work->z + tile_block(work, span, tile, row) * n;
-    } else if (shape->granule == GRANULE_BLOCK) {
-        spread_scales(work, work->s, work->z, n);
-    } else if (shape->granule == GRANULE_TENSOR) { /* filled by kernel_encode, once */
-    } else if (row == 0 || tile->stride % (shape->view.axis * shape->view.inner) != 0) {
-        int64_t length;
-        for (int64_t i = 0; i < n; i += length) {
-            const int64_t c =
-                channel_at(shape, tile->first + row * tile->stride + i, n - i, &length);
-            const int64_t step = shape->view.inner == 1;
-            for (int64_t j = 0; j < length; j++) {
-                work->row_s[i + j] = t->state->s[c + j * step];
-                work->row_z[i + j] = t->state->z[c + j * step];
-            }
-        }
+    const StateArrays *const a = t->state;
+    int64_t at = 0;
+    switch (shape->granule) {
+    case GRANULE_BLOCK:
+        at = shape->unit.inner > 1 ? tile_block(work, span, tile, row) * tile->columns : 0;
+        *length = shape->unit.inner > 1 ? 1 : shape->block;
+        return (Divisors){work->s + at, work->r + at, work->z + at};
+    case GRANULE_CHANNEL:
+        at = channel_at(shape, tile->first + row * tile->stride + i, *n, n);
+        *length = shape->view.inner == 1 ? 1 : *n;
+        break;
+    default:
+        *length = *n;
+        break;
     }
+    return (Divisors){a->s + at, a->r + at, a->z + at};
 }
 
 static void flip_codes(uint8_t *codes, int64_t n, uint32_t flip) {
@@ -287,6 +162,61 @@ static void store_turned(Target *t, const Span *span, const Tile *tile, const ui
     }
 }
 
+/* What the codes of a row decode to, in row_v, against the weights that came in. */
+static void compare_row(Target *t, const Span *span, const Tile *tile, int64_t r, Row row) {
+    Work *const work = t->work;
+    const bool asymmetric = work->rule.asymmetric;
+    const int64_t columns = tile->columns, first = tile->first + r * tile->stride;
+    if (work->k->prune != PRUNE_NONE) {
+        row = source_row(work, first, columns);
+    }
+    int64_t n = columns, length;
+    Divisors d = divisors_at(t, span, tile, r, 0, &n, &length);
+    if (n == columns && (length % 4 == 0 || length >= n)) {
+        work->lanes->spread_fours(d.s, n, length, work->fours_s);
+        if (asymmetric) {
+            work->lanes->spread_fours(d.z, n, length, work->fours_z);
+        }
+        strips_add(&t->strips, work->lanes, row, work->row_v, work->fours_s,
+                   asymmetric ? work->fours_z : NULL, n);
+        return;
+    }
+    for (int64_t i = 0; i < columns; i += n) {
+        n = columns - i;
+        d = divisors_at(t, span, tile, r, i, &n, &length);
+        work->lanes->restore(asymmetric, work->row_v + i, d, n, length);
+    }
+    strips_add(&t->strips, work->lanes, row, work->row_v, NULL, NULL, columns);
+}
+
+/* A row of a tile: quotients, codes and, for metrics, what the codes stand for. */
+static void encode_row(Target *t, const Span *span, const Tile *tile, int64_t r, uint8_t *codes) {
+    Work *const work = t->work;
+    const Row row = tile_row(work, tile, r);
+    const int64_t columns = tile->columns, size = source_size(row.type);
+    int64_t n, length;
+    for (int64_t i = 0; i < columns; i += n) {
+        n = columns - i;
+        const Divisors d = divisors_at(t, span, tile, r, i, &n, &length);
+        work->divider->divide(row.type, work->rule.asymmetric, (const char *)row.e + i * size, d, n,
+                              length, work->row_x + i);
+    }
+    if (work->k->metrics) {
+        work->format->encode_values(work->row_x, columns, codes, work->row_v);
+        compare_row(t, span, tile, r, row);
+    } else {
+        work->format->encode(work->row_x, columns, codes);
+    }
+}
+
+/* Rows of a rectangle end or go on with a new strip (shape.c), those of a run follow each other. */
+static void end_row(Target *t, const Tile *tile) {
+    const KernelView u = t->work->shape.unit;
+    if (u.inner > 1 || tile->k + tile->columns == u.axis) {
+        strips_end_row(&t->strips, t->work->lanes);
+    }
+}
+
 static void encode_tile(Target *t, const Span *span, const Tile *tile) {
     Work *const work = t->work;
     const Kernel *const k = work->k;
@@ -294,19 +224,13 @@ static void encode_tile(Target *t, const Span *span, const Tile *tile) {
     const bool onnx = k->layout == LAYOUT_ONNX;
     uint8_t *const dst = t->outs[OUT_CODES];
     for (int64_t r = 0; r < tile->rows; r++) {
-        const float *const w = work->w + r * n;
         const int64_t first = tile->first + r * tile->stride;
-        const float *s, *z;
-        row_scales(t, span, tile, r, &s, &z);
         uint8_t *codes = onnx ? work->codes : work->codes + r * n;
         if (onnx && k->format->bits == 8) {
             codes = dst + (first - t->first);
         }
-        work->format->encode(w, s, z, n, codes);
-        if (k->metrics) {
-            work->format->decode(codes, s, z, n, work->row_q);
-            compare_row(t, tile, w, first);
-        }
+        encode_row(t, span, tile, r, codes);
+        end_row(t, tile);
         if (onnx && k->format->bits < 8) {
             pack_at(work->lanes, k->format->bits, codes, n, dst, first - t->first);
         }
@@ -319,16 +243,27 @@ static void encode_tile(Target *t, const Span *span, const Tile *tile) {
 /* Without a format: weights as they came, pruned ones as zeros. */
 static void store_pruned(Target *t, const Tile *tile) {
     Work *const work = t->work;
-    const size_t size = (size_t)source_size(work->k->source);
+    const size_t size = (size_t)source_size(work->k->source), n = (size_t)tile->columns;
     for (int64_t r = 0; r < tile->rows; r++) {
-        const float *const w = work->w + r * tile->columns;
         const int64_t first = tile->first + r * tile->stride;
         const char *const from = (const char *)work->src + (size_t)first * size;
-        work->lanes->mask((int)size, from, w, tile->columns,
-                          (char *)t->outs[OUT_CODES] + (size_t)(first - t->first) * size);
+        char *const to = (char *)t->outs[OUT_CODES] + (size_t)(first - t->first) * size;
+        const void *const e = tile_elements(work, tile, r, 0);
+        work->lanes->widen(work->type, e, tile->columns, work->row_x);
+        if (work->type == work->k->source) {
+            memcpy(to, e, n * size);
+        } else {
+            memset(to, 0, n * size);
+            for (size_t i = 0; i < n; i++) { /* doubles that became floats */
+                if (k_bits(work->row_x[i]) != 0u) {
+                    memcpy(to + i * size, from + i * size, size);
+                }
+            }
+        }
         if (work->k->metrics) {
-            memcpy(work->row_q, w, (size_t)tile->columns * sizeof *w);
-            compare_row(t, tile, w, first);
+            strips_add(&t->strips, work->lanes, source_row(work, first, tile->columns), work->row_x,
+                       NULL, NULL, tile->columns);
+            end_row(t, tile);
         }
     }
 }
@@ -355,25 +290,23 @@ static void encode_span(Target *t, const Span *span) {
     Work *const work = t->work;
     const bool blocks = work->shape.granule == GRANULE_BLOCK;
     const bool loaded = blocks && span_is_tile(work, span);
+    Tile tile = {0};
     if (blocks) {
-        choose_scales(work, span);
+        choose_scales(work, span, &tile);
         store_scales(t, span);
-        if (!loaded) { /* it will be counted again */
-            work->nonfinite = t->nonfinite;
-        }
     }
-    Tile tile;
+    if (loaded) {
+        encode_tile(t, span, &tile);
+        return;
+    }
     for (int64_t at = 0; tile_next(work, span, &at, &tile);) {
-        if (!loaded) {
-            tile_load(work, &tile);
-        }
+        tile_load(work, &tile);
         if (work->k->format == NULL) {
             store_pruned(t, &tile);
         } else {
             encode_tile(t, span, &tile);
         }
     }
-    t->nonfinite = work->nonfinite;
 }
 
 void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *state,
@@ -391,11 +324,9 @@ void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *
     if (k->format != NULL) {
         clear_outputs(k, &work.shape, chunk, outs);
     }
-    if (k->format != NULL && work.shape.granule == GRANULE_TENSOR) {
-        const int64_t n = work.shape.tile_columns;
-        work.lanes->spread(arrays.s, n, n, work.row_s);
-        work.lanes->spread(arrays.z, n, n, work.row_z);
-    }
+    /* Ranges tell, but not of what was pruned; choose_scales looks at those of blocks. */
+    const bool surveyed = state_has_scales(&work.shape) && k->prune == PRUNE_NONE;
+    work.inspect = !surveyed || !((const State *)state)->finite;
     Span span = {0};
     bool started = false;
     while (span_next(&work, &t.box, &span, &started)) {
@@ -405,8 +336,7 @@ void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *
     metrics->first_nonfinite = work.nonfinite > 0 ? work.first_nonfinite : -1;
     metrics->count = (t.box.o1 - t.box.o0) * (t.box.k1 - t.box.k0) * (t.box.i1 - t.box.i0);
     if (k->metrics) {
-        work.lanes->close_strips(&t.sums);
-        metrics_from_sums(&t.sums, metrics);
+        strips_close(&t.strips, work.lanes, metrics);
     }
 }
 

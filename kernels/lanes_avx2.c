@@ -1,14 +1,16 @@
-/* Lanes for x86-64 with AVX2 and F16C (2013 and later). No FMA: the bits are the law's. */
+/* Lanes for x86-64 with AVX2, FMA and F16C (2013 and later). FMA is used where it is written. */
 #ifdef __x86_64__
 #include <immintrin.h>
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
-#pragma GCC target("avx2,f16c")
+#pragma GCC target("avx2,fma,f16c")
 #endif
 #define LANES lanes_avx2
+#define LANES_BYTES 32
+#define LANES_FMA
 /* F16C support is a bit of its own, but every processor with AVX2 has it. */
-#define USABLE() (__builtin_cpu_supports("avx2") != 0)
+#define USABLE() (__builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0)
 #define LANES_F16 8
 #define WIDEN_F16(from, to)                                                                        \
     _mm256_storeu_ps(to, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from))))

@@ -1,5 +1,6 @@
 /* Lanes for any processor, and the choice between the variants. */
 #define LANES lanes_base
+#define LANES_BYTES 16
 #define USABLE() true
 #include "kernels/lanes_body.h"
 
@@ -34,4 +35,7 @@ float range_low(Range r) {
 }
 float range_high(Range r) {
     return k_float((uint32_t)r.hi);
+}
+bool range_finite(Range r) {
+    return r.hi < 0x7f800000 && k_magnitude(low_of(true, r.lo)) < 0x7f800000u;
 }

@@ -6,7 +6,7 @@
 #include "kernels/compare.h"
 #include "kernels/kernels.h"
 
-enum { HELD_STRIPS = 64 }; /* whole vectors; more do not pay */
+enum { HELD_STRIPS = 32 }; /* whole vectors; more do not pay */
 
 /* Of any number of strips; starts as zeros. */
 typedef struct StripSums {

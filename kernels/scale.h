@@ -18,6 +18,7 @@
 /* Stored types of scales, numbered as ONNX does. */
 #define K_FLOAT 1
 #define K_FLOAT16 10
+#define K_DOUBLE 11 /* of sources only */
 #define K_BFLOAT16 16
 #define K_E4M3 17
 #define K_E8M0 24

@@ -6,11 +6,12 @@
 enum {
     CHUNK_ELEMENTS =
         1 << 20, /* float16 in, int4 out: 2.5 MiB; enough to keep a thread busy 0.5 ms */
-    TILE_ELEMENTS = 1 << 15, /* as float32 128 KiB: half of a small L2 cache */
-    TILE_COLUMNS = 1 << 10,  /* at most: rows have buffers of their own */
-    RUN_ARRAYS = 2,          /* a run is shorter: with it go its divisors, zero points, ... */
-    LONG_COLUMNS = 256,      /* of tiles that hold a part of a long block */
-    LEAST_COLUMNS = 64       /* of a chunk of LAYOUT_NBITS: two cache lines of float16 */
+    TILE_ELEMENTS = 1 << 17, /* rows and columns: 256 KiB of halves, read twice from an L2 cache */
+    TILE_COLUMNS = 1 << 10,  /* at most, and as many as there may be: memory likes long rows */
+    RUNS = 1 << 6,          /* a run is so much shorter, and stays in L1 with all that goes with it;
+                             * the processor reads ahead better the shorter it is */
+    LONG_COLUMNS = 1 << 10, /* of tiles that hold a part of a long block */
+    LEAST_COLUMNS = 64      /* of a chunk of LAYOUT_NBITS: two cache lines of float16 */
 };
 
 /* Constant, but tests cut small tensors as if they were large. */
@@ -157,13 +158,13 @@ static void shape_chunks(Shape *s, const Kernel *k) {
     s->chunks = u.outer * ceil_div(steps, s->steps);
 }
 
-static void shape_tiles(Shape *s) {
+static void shape_tiles(Shape *s, const Kernel *k) {
     const KernelView u = s->unit;
     /* A long block may be read in parts; blocks that groups straddle stay together. */
     const bool parts = s->granule != GRANULE_BLOCK || s->step <= s->block;
     if (u.inner <= 1) {
         /* a run of whole steps, or, when one step is too long, parts of it with whole groups */
-        const int64_t run = tile_elements / RUN_ARRAYS;
+        const int64_t run = most(tile_elements / (k->metrics ? 2 * RUNS : RUNS), 32);
         const int64_t whole = s->step <= run || !parts ? s->step : s->group_span;
         s->tile_rows = 1;
         s->tile_columns = least(most(run / whole, 1) * whole, most(u.axis, 1));
@@ -190,7 +191,7 @@ Shape shape_of(const Kernel *k) {
     shape_scales(&s, k);
     shape_unit(&s, k);
     shape_chunks(&s, k);
-    shape_tiles(&s);
+    shape_tiles(&s, k);
     return s;
 }
 

@@ -19,11 +19,13 @@ typedef enum Pass {
 struct State {
     uint32_t threshold; /* PRUNE_RATIO: smaller magnitudes go, ... */
     int64_t tie_index;  /* ... and equal ones from this index on */
-    uint32_t high;      /* the threshold's high bits, after PASS_HIGH */
+    uint32_t high;      /* the threshold's high bits, after PASS_HIGH; of 16-bit sources all */
     int64_t below;      /* weights below what is known of the threshold */
     int64_t kept;       /* ties to keep; in the chunk tie_chunk, after PASS_TIES */
     int64_t tie_chunk;
     bool settled; /* the passes that are left for pruning have nothing to find */
+    bool finite;  /* the ranges are: no weight that was kept is NaN or infinite */
+    bool divides; /* the reciprocals may be used: see Lanes.reciprocals */
     float super;
 };
 
@@ -34,8 +36,8 @@ typedef struct StateArrays {
     int32_t *lo, *hi;
     uint64_t *errors; /* [K_RATIOS][scales] */
     uint32_t *codes;
-    float *s, *z;
-    size_t size;
+    float *s, *r, *z;
+    size_t ranges_end, sums_end, size; /* State and ranges, then sums, then scales */
 } StateArrays;
 
 enum { HISTOGRAM_BINS = 1 << 16 };

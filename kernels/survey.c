@@ -64,13 +64,16 @@ StateArrays state_arrays(const Kernel *k, const Shape *s, const State *state) {
     const int64_t ranges = scales > 0 ? scales : has_pass(k, s, PASS_RANGE);
     const int64_t errors = has_pass(k, s, PASS_ERROR) ? K_RATIOS * scales : 0;
     size_t end = (sizeof(State) + 15) / 16 * 16;
+    a.lo = array(state, &end, ranges, sizeof *a.lo);
+    a.hi = array(state, &end, ranges, sizeof *a.hi);
+    a.ranges_end = end;
     a.histogram = array(state, &end, ratio ? HISTOGRAM_BINS : 0, sizeof *a.histogram);
     a.ties = array(state, &end, ratio ? s->chunks : 0, sizeof *a.ties);
     a.errors = array(state, &end, errors, sizeof *a.errors);
-    a.lo = array(state, &end, ranges, sizeof *a.lo);
-    a.hi = array(state, &end, ranges, sizeof *a.hi);
+    a.sums_end = end;
     a.codes = array(state, &end, scales, sizeof *a.codes);
     a.s = array(state, &end, scales, sizeof *a.s);
+    a.r = array(state, &end, scales, sizeof *a.r);
     a.z = array(state, &end, scales, sizeof *a.z);
     a.size = end;
     return a;
@@ -99,13 +102,14 @@ void kernel_state_init(const Kernel *k, void *memory) {
 /* Sums start at zero again; ranges are minima and maxima, which may be folded in twice. */
 static void clear_sums(const Kernel *k, const Shape *s, State *state) {
     const StateArrays a = state_arrays(k, s, state);
-    memset(a.histogram, 0, (size_t)((char *)a.lo - (char *)a.histogram));
+    memset(a.histogram, 0, a.sums_end - a.ranges_end);
 }
 
+/* Scales are found when a pass is closed: a partial has none. */
 void kernel_state_fork(const Kernel *k, void *partial, const void *state) {
     const Shape s = shape_of(k);
     if (kernel_surveys(k) > 0) {
-        memcpy(partial, state, state_arrays(k, &s, NULL).size);
+        memcpy(partial, state, state_arrays(k, &s, NULL).ranges_end);
         clear_sums(k, &s, partial);
     }
 }
@@ -127,7 +131,7 @@ static void slice_high(Work *work, State *state, const StateArrays *a, int64_t c
         return;
     }
     for (int64_t i = 0; i < n; i++) {
-        a->histogram[k_magnitude(work->w[i]) >> 15]++;
+        a->histogram[k_magnitude(work->row_w[i]) >> 15]++;
     }
 }
 
@@ -136,7 +140,7 @@ static void slice_low(Work *work, State *state, const StateArrays *a, int64_t ch
     (void)chunk;
     (void)first;
     for (int64_t i = 0; i < n; i++) {
-        const uint32_t m = k_magnitude(work->w[i]);
+        const uint32_t m = k_magnitude(work->row_w[i]);
         if (m >> 15 == state->high) {
             a->histogram[m & 0x7fff]++;
         }
@@ -146,33 +150,41 @@ static void slice_low(Work *work, State *state, const StateArrays *a, int64_t ch
 static void slice_ties(Work *work, State *state, const StateArrays *a, int64_t chunk, int64_t first,
                        int64_t n) {
     (void)first;
-    a->ties[chunk] += work->lanes->count_equal(work->w, n, state->threshold);
+    a->ties[chunk] += work->lanes->count_equal(work->row_w, n, state->threshold);
 }
 
 static void slice_index(Work *work, State *state, const StateArrays *a, int64_t chunk,
                         int64_t first, int64_t n) {
     (void)a;
     for (int64_t i = 0; i < n && chunk == state->tie_chunk && state->kept > 0; i++) {
-        if (k_magnitude(work->w[i]) == state->threshold && --state->kept == 0) {
+        if (k_magnitude(work->row_w[i]) == state->threshold && --state->kept == 0) {
             state->tie_index = first + i + 1;
         }
     }
 }
 
-/* These passes cut the tensor into even slices, since ties count in the order of the elements. */
+/* Where geometry does not matter, the tensor is cut into even slices, one for a chunk. */
+static void slice_of(const Work *work, int64_t chunk, int64_t *begin, int64_t *end) {
+    const int64_t share = (work->k->count + work->shape.chunks - 1) / work->shape.chunks;
+    const int64_t first = chunk * share, rest = work->k->count - first;
+    *begin = rest > 0 ? first : work->k->count;
+    *end = *begin + (rest < share ? (rest > 0 ? rest : 0) : share);
+}
+
+/* Ties count in the order of the elements. */
 static void survey_slice(Work *work, State *state, const StateArrays *a, int64_t chunk, Pass pass) {
     static SliceFn *const slices[] = {slice_high, slice_low, slice_ties, slice_index};
-    const int64_t share = (work->k->count + work->shape.chunks - 1) / work->shape.chunks;
-    const int64_t tile = work->shape.tile_rows * work->shape.tile_columns;
-    const int64_t begin = chunk * share;
-    const int64_t end = begin + share < work->k->count ? begin + share : work->k->count;
+    const int size = source_size(work->k->source);
+    int64_t at, end;
+    slice_of(work, chunk, &at, &end);
     if (state->settled || (pass == PASS_INDEX && chunk != state->tie_chunk)) {
         return;
     }
-    for (int64_t at = begin; at < end; at += tile) {
-        const int64_t n = end - at < tile ? end - at : tile;
+    for (; at < end; at += LEAST_ROW) {
+        const int64_t n = end - at < LEAST_ROW ? end - at : LEAST_ROW;
         if (pass != PASS_HIGH || !source_is_half(work->k)) {
-            work->lanes->widen(work->k->source, work->src, at, n, work->w);
+            work->lanes->widen(work->k->source, (const char *)work->src + at * size, n,
+                               work->row_w);
         }
         slices[pass](work, state, a, chunk, at, n);
     }
@@ -218,77 +230,75 @@ static void close_ratio(const Kernel *k, const Shape *s, State *state, Pass pass
 
 /* ---- ranges and errors, per tensor or channel */
 
-static void fold_range(const Work *work, const StateArrays *a, const float *w, int64_t first,
-                       int64_t n) {
+/* Rows of a tile that have the same channels: all of them, or each for itself. */
+static int64_t rows_alike(const Work *work, const Tile *tile) {
+    const KernelView v = work->shape.view;
+    return tile->stride % (v.axis * v.inner) == 0 ? tile->rows : 1;
+}
+
+static void fold_ranges(const Work *work, const StateArrays *a, const Tile *tile) {
     const Lanes *const lanes = work->lanes;
     const bool asymmetric = work->rule.asymmetric;
+    const int64_t n = tile->columns;
     if (work->shape.granule != GRANULE_CHANNEL) {
-        lanes->range_runs(asymmetric, w, n, n, a->lo, a->hi);
+        for (int64_t r = 0; r < tile->rows; r++) {
+            lanes->range_runs(work->type, asymmetric, tile_elements(work, tile, r, 0), n, n, a->lo,
+                              a->hi);
+        }
         return;
     }
-    int64_t length;
-    for (int64_t i = 0; i < n; i += length) {
-        const int64_t c = channel_at(&work->shape, first + i, n - i, &length);
-        if (work->shape.view.inner == 1) {
-            lanes->range_columns(asymmetric, w + i, length, a->lo + c, a->hi + c);
-        } else {
-            lanes->range_runs(asymmetric, w + i, length, length, a->lo + c, a->hi + c);
+    const int64_t rows = rows_alike(work, tile);
+    for (int64_t r = 0; r < tile->rows; r += rows) {
+        int64_t length;
+        for (int64_t i = 0; i < n; i += length) {
+            const int64_t c =
+                channel_at(&work->shape, tile->first + r * tile->stride + i, n - i, &length);
+            const void *const e = tile_elements(work, tile, r, i);
+            if (work->shape.view.inner == 1) {
+                lanes->range_columns(work->type, asymmetric, e, tile->e_stride, rows, length,
+                                     a->lo + c, a->hi + c);
+                continue;
+            }
+            for (int64_t row = r; row < r + rows; row++) {
+                lanes->range_runs(work->type, asymmetric, tile_elements(work, tile, row, i), length,
+                                  length, a->lo + c, a->hi + c);
+            }
         }
     }
 }
 
-static void fold_errors(const Work *work, uint64_t *sums, int64_t first, int64_t n) {
+/* Errors of the elements from column i of `rows` rows on, which share their scales: `scales` of
+ * them from number c on, one for each run of `length`. */
+static void fold_errors(Work *work, const StateArrays *a, const Tile *tile, int64_t row,
+                        int64_t rows, int64_t i, int64_t c, int64_t scales, int64_t length) {
     const Lanes *const lanes = work->lanes;
-    if (work->shape.granule != GRANULE_CHANNEL) {
-        lanes->add_runs(work->row_errors, n, n, sums);
-        return;
-    }
-    int64_t length;
-    for (int64_t i = 0; i < n; i += length) {
-        const int64_t c = channel_at(&work->shape, first + i, n - i, &length);
-        if (work->shape.view.inner == 1) {
-            lanes->add_columns(work->row_errors + i, length, sums + c);
-        } else {
-            lanes->add_runs(work->row_errors + i, length, length, sums + c);
-        }
-    }
-}
-
-/* The range of each element of a row. */
-static void spread_ranges(const Work *work, const StateArrays *a, int64_t first, int64_t n) {
-    int64_t length;
-    for (int64_t i = 0; i < n; i += length) {
-        int64_t c = 0;
-        length = n;
-        if (work->shape.granule == GRANULE_CHANNEL) {
-            c = channel_at(&work->shape, first + i, n - i, &length);
-        }
-        const int64_t step = work->shape.granule == GRANULE_CHANNEL && work->shape.view.inner == 1;
-        for (int64_t j = 0; j < length; j++) {
-            work->row_lo[i + j] = a->lo[c + j * step];
-            work->row_hi[i + j] = a->hi[c + j * step];
+    const Divisors d = {work->try_s, work->try_r, work->try_z};
+    lanes->units(&work->rule, a->lo + c, a->hi + c, scales, work->unit);
+    for (int ratio = 0; ratio < K_RATIOS; ratio++) {
+        lanes->scales(&work->rule, k_ratio(ratio), a->lo + c, a->hi + c, scales, work->try_codes,
+                      work->try_s, work->try_z);
+        work_divide(work, lanes->reciprocals(work->try_s, scales, work->try_r));
+        for (int64_t r = row; r < row + rows; r++) {
+            work_error(work, tile_elements(work, tile, r, i), d, work->unit, scales * length,
+                       length, a->errors + ratio * work->shape.scales + c);
         }
     }
 }
 
 static void survey_errors(Work *work, const StateArrays *a, const Tile *tile) {
-    const Lanes *const lanes = work->lanes;
-    const Shape *const s = &work->shape;
     const int64_t n = tile->columns;
-    const bool alike = s->granule != GRANULE_CHANNEL ||
-                       tile->stride % (s->view.axis * s->view.inner) == 0; /* rows, in channels */
-    const int64_t rows = alike ? tile->rows : 1;
+    if (work->shape.granule != GRANULE_CHANNEL) {
+        fold_errors(work, a, tile, 0, tile->rows, 0, 0, 1, n);
+        return;
+    }
+    const int64_t rows = rows_alike(work, tile);
     for (int64_t r = 0; r < tile->rows; r += rows) {
-        spread_ranges(work, a, tile->first + r * tile->stride, n);
-        lanes->units(&work->rule, work->row_lo, work->row_hi, n, work->row_unit);
-        for (int ratio = 0; ratio < K_RATIOS; ratio++) {
-            lanes->scales(&work->rule, k_ratio(ratio), work->row_lo, work->row_hi, n,
-                          work->try_codes, work->row_s, work->row_z);
-            for (int64_t i = r; i < r + rows; i++) {
-                work->format->error(work->w + i * n, work->row_s, work->row_z, work->row_unit, n,
-                                    work->row_errors);
-                fold_errors(work, a->errors + ratio * s->scales, tile->first + i * tile->stride, n);
-            }
+        int64_t length;
+        for (int64_t i = 0; i < n; i += length) {
+            const int64_t c =
+                channel_at(&work->shape, tile->first + r * tile->stride + i, n - i, &length);
+            const bool each = work->shape.view.inner == 1;
+            fold_errors(work, a, tile, r, rows, i, c, each ? length : 1, each ? 1 : length);
         }
     }
 }
@@ -303,13 +313,21 @@ static void survey_tiles(Work *work, const StateArrays *a, int64_t chunk, Pass p
             tile_load(work, &tile);
             if (pass == PASS_ERROR) {
                 survey_errors(work, a, &tile);
-                continue;
-            }
-            for (int64_t r = 0; r < tile.rows; r++) {
-                fold_range(work, a, work->w + r * tile.columns, tile.first + r * tile.stride,
-                           tile.columns);
+            } else {
+                fold_ranges(work, a, &tile);
             }
         }
+    }
+}
+
+/* The range of all weights, as they lie in the source. */
+static void survey_range(Work *work, const StateArrays *a, int64_t chunk) {
+    int64_t begin, end;
+    slice_of(work, chunk, &begin, &end);
+    if (begin < end) {
+        const char *const e = (const char *)work->src + begin * source_size(work->type);
+        work->lanes->range_runs(work->type, work->rule.asymmetric, e, end - begin, end - begin,
+                                a->lo, a->hi);
     }
 }
 
@@ -319,8 +337,11 @@ void kernel_survey(const Kernel *k, int pass, int64_t chunk, const void *src, vo
     Work work = work_open(k, src, state, scratch);
     const StateArrays a = state_arrays(k, &work.shape, state);
     const Pass kind = pass_kind(k, &work.shape, pass);
+    const bool whole = k->prune == PRUNE_NONE && work.type == k->source;
     if (kind < PASS_RANGE) {
         survey_slice(&work, state, &a, chunk, kind);
+    } else if (kind == PASS_RANGE && whole && work.shape.granule != GRANULE_CHANNEL) {
+        survey_range(&work, &a, chunk);
     } else {
         survey_tiles(&work, &a, chunk, kind);
     }
@@ -385,6 +406,10 @@ static void close_errors(const Kernel *k, const Shape *s, const State *state) {
 
 static void close_range(const Kernel *k, const Shape *s, State *state) {
     const StateArrays a = state_arrays(k, s, state);
+    state->finite = true;
+    for (int64_t i = 0; i < (state_has_scales(s) ? s->scales : 1); i++) {
+        state->finite &= range_finite((Range){a.lo[i], a.hi[i]});
+    }
     if (k->scale_type == K_E4M3) {
         Range all = RANGE_EMPTY;
         for (int64_t i = 0; i < (state_has_scales(s) ? s->scales : 1); i++) {
@@ -409,6 +434,10 @@ void kernel_state_close(const Kernel *k, int pass, void *memory) {
         close_errors(k, &s, state);
     } else {
         close_ratio(k, &s, state, kind);
+    }
+    if (kind == PASS_RANGE || kind == PASS_ERROR) {
+        const StateArrays a = state_arrays(k, &s, state);
+        state->divides = lanes_best()->reciprocals(a.s, state_has_scales(&s) ? s.scales : 0, a.r);
     }
     clear_sums(k, &s, state);
 }

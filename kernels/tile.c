@@ -9,6 +9,10 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
+static const char *source_at(const Work *work, int64_t index) {
+    return (const char *)work->src + index * source_size(work->k->source);
+}
+
 /* The next `count` elements of `size` bytes from *end on, which stays aligned for vectors. */
 static void *take(char *base, size_t *end, int64_t count, size_t size) {
     void *at = base == NULL ? NULL : base + *end;
@@ -16,37 +20,46 @@ static void *take(char *base, size_t *end, int64_t count, size_t size) {
     return at;
 }
 
+/* What the elements of a tile are: halves as long as only their order counts, floats for a search,
+ * which reads them 26 times. */
+static int element_type(const Kernel *k) {
+    const bool search = k->format != NULL && k->method == METHOD_MSE;
+    return source_size(k->source) == 2 && !search ? k->source : K_FLOAT;
+}
+
 size_t work_layout(Work *work, const Kernel *k, void *scratch) {
     const Shape *const s = &work->shape;
     const bool search = k->format != NULL && k->method == METHOD_MSE;
-    const int64_t columns = s->tile_columns, tile = s->tile_rows * columns;
-    const int64_t scales = s->tile_scales;
+    const int64_t columns = s->tile_columns > LEAST_ROW ? s->tile_columns : LEAST_ROW;
+    const int64_t tile = s->tile_rows * s->tile_columns, scales = s->tile_scales;
+    const int64_t codes = k->layout == LAYOUT_NBITS ? tile : columns;
     size_t end = 0;
     if (scratch != NULL) {
         end = (64 - (uintptr_t)scratch % 64) % 64;
     }
-    work->w = take(scratch, &end, tile, sizeof *work->w);
-    work->codes = take(scratch, &end, tile > scales ? tile : scales, 1);
+    work->room = take(scratch, &end, tile, (size_t)source_size(element_type(k)));
+    work->codes = take(scratch, &end, codes > scales ? codes : scales, 1);
     work->turned = take(scratch, &end, k->layout == LAYOUT_NBITS ? tile : 0, 1);
     work->drop = take(scratch, &end, k->prune == PRUNE_NM ? (columns + 1) * k->group : 0, 1);
-    work->row_q = take(scratch, &end, columns, sizeof *work->row_q);
-    work->row_w = take(scratch, &end, k->prune == PRUNE_NONE ? 0 : columns, sizeof *work->row_w);
-    work->row_s = take(scratch, &end, columns, sizeof *work->row_s);
-    work->row_z = take(scratch, &end, columns, sizeof *work->row_z);
+    work->row_w = take(scratch, &end, columns, sizeof *work->row_w);
+    work->row_in = take(scratch, &end, columns, sizeof *work->row_in);
+    work->row_x = take(scratch, &end, columns, sizeof *work->row_x);
+    work->row_v = take(scratch, &end, columns, sizeof *work->row_v);
+    work->fours_s = take(scratch, &end, columns / 4 + 1, sizeof *work->fours_s);
+    work->fours_z = take(scratch, &end, columns / 4 + 1, sizeof *work->fours_z);
     work->s = take(scratch, &end, scales, sizeof *work->s);
+    work->r = take(scratch, &end, scales, sizeof *work->r);
     work->z = take(scratch, &end, scales, sizeof *work->z);
     work->lo = take(scratch, &end, scales, sizeof *work->lo);
     work->hi = take(scratch, &end, scales, sizeof *work->hi);
     work->scale_codes = take(scratch, &end, scales, sizeof *work->scale_codes);
     if (search) {
-        work->row_unit = take(scratch, &end, columns, sizeof *work->row_unit);
-        work->row_errors = take(scratch, &end, columns, sizeof *work->row_errors);
-        work->row_lo = take(scratch, &end, columns, sizeof *work->row_lo);
-        work->row_hi = take(scratch, &end, columns, sizeof *work->row_hi);
-        work->unit = take(scratch, &end, scales, sizeof *work->unit);
-        work->try_s = take(scratch, &end, scales, sizeof *work->try_s);
-        work->try_z = take(scratch, &end, scales, sizeof *work->try_z);
-        work->try_codes = take(scratch, &end, columns + scales, sizeof *work->try_codes);
+        const int64_t most = scales > columns ? scales : columns; /* a survey needs one a column */
+        work->unit = take(scratch, &end, most, sizeof *work->unit);
+        work->try_s = take(scratch, &end, most, sizeof *work->try_s);
+        work->try_r = take(scratch, &end, most, sizeof *work->try_r);
+        work->try_z = take(scratch, &end, most, sizeof *work->try_z);
+        work->try_codes = take(scratch, &end, most, sizeof *work->try_codes);
         work->sums = take(scratch, &end, scales, sizeof *work->sums);
         work->best_sums = take(scratch, &end, scales, sizeof *work->best_sums);
     }
@@ -78,25 +91,47 @@ static void assert_sensible(const Kernel *k) {
     }
 }
 
+/* The magnitudes that go, as elements have them. */
+static void open_ratio(Work *work, const State *state) {
+    const bool all = state->threshold == UINT32_MAX;
+    work->tie_index = state->tie_index;
+    if (work->half) {
+        work->last = all ? 0x7fff : (int32_t)state->high - 1;
+    } else {
+        work->last = all ? INT32_MAX : (int32_t)state->threshold - 1;
+    }
+}
+
 Work work_open(const Kernel *k, const void *src, const State *state, void *scratch) {
     Work work = {.k = k, .shape = shape_of(k), .lanes = lanes_best(), .src = src};
     work_layout(&work, k, scratch);
-    work.tie_index = INT64_MAX;
     work.first_nonfinite = INT64_MAX;
+    work.type = element_type(k);
+    work.half = work.type != K_FLOAT;
+    work.direct = k->prune == PRUNE_NONE && work.type == k->source;
     if (kernel_surveys(k) == 0) {
         state = NULL; /* no bytes of it may be read */
     }
-    if (state != NULL) {
-        work.threshold = state->threshold;
-        work.tie_index = state->tie_index;
+    if (k->prune == PRUNE_RATIO) {
+        open_ratio(&work, state);
     }
     assert_sensible(k);
     if (k->format != NULL) {
         work.format = &work.lanes->formats[k->format - formats];
+        work_divide(&work, state == NULL || state->divides);
         work.rule = (ScaleRule){k->scale_type, k->format->scale_max, k->format->asymmetric,
                                 state != NULL ? state->super : 1.0f};
     }
     return work;
+}
+
+void work_divide(Work *work, bool by_reciprocals) {
+    work->divider = by_reciprocals ? work->lanes : &lanes_base;
+}
+
+void work_error(const Work *work, const void *w, Divisors d, const float *unit, int64_t n,
+                int64_t length, uint64_t *sums) {
+    work->divider->formats[work->k->format - formats].error(w, d, unit, n, length, sums);
 }
 
 /* ---- where things lie */
@@ -172,20 +207,32 @@ int64_t channel_at(const Shape *s, int64_t index, int64_t n, int64_t *length) {
 /* ---- reading */
 
 /* Weights of one row that are not finite; rare, so counted one by one. */
-static void note_nonfinite(Work *work, const float *w, int64_t first, int64_t n) {
+static void inspect_row(Work *work, int64_t first, int64_t n) {
+    work->lanes->widen(work->k->source, source_at(work, first), n, work->row_in);
     for (int64_t i = 0; i < n; i++) {
-        if (k_magnitude(w[i]) >= 0x7f800000u) {
+        if (k_magnitude(work->row_in[i]) >= 0x7f800000u) {
             work->nonfinite++;
             work->first_nonfinite = least(work->first_nonfinite, first + i);
         }
     }
 }
 
-static void cut_row(const Work *work, float *w, int64_t first, int64_t n) {
+void tile_inspect(Work *work, const Tile *tile) {
+    for (int64_t r = 0; r < tile->rows; r++) {
+        inspect_row(work, tile->first + r * tile->stride, tile->columns);
+    }
+}
+
+static uint32_t infinity_of(int type) {
+    return type == K_FLOAT16 ? 0x7c00u : type == K_BFLOAT16 ? 0x7f80u : 0x7f800000u;
+}
+
+static void cut_row(const Work *work, char *e, int64_t first, int64_t n) {
     int64_t ties = work->tie_index - first; /* before it, weights that equal the threshold stay */
     ties = ties < 0 ? 0 : least(ties, n);
-    work->lanes->cut(w, ties, work->threshold);
-    work->lanes->cut(w + ties, n - ties, work->threshold + (work->threshold < UINT32_MAX));
+    const int32_t above = work->last + (work->last < (work->half ? 0x7fff : INT32_MAX));
+    work->lanes->cut(work->half, e, ties, work->last);
+    work->lanes->cut(work->half, e + ties * source_size(work->type), n - ties, above);
 }
 
 static void prune_groups(const Work *work, const Tile *tile) {
@@ -194,12 +241,13 @@ static void prune_groups(const Work *work, const Tile *tile) {
     const int64_t width = rows ? tile->columns : k->prune_view.inner;
     const int64_t length = rows ? tile->rows : tile->columns / width;
     if (width == 1) {
-        work->lanes->prune_run(work->w, length, k->keep, k->group, work->drop);
+        work->lanes->prune_run(work->half, work->room, length, k->keep, k->group, work->drop);
         return;
     }
     for (int64_t at = 0; at < length; at += k->group) {
-        work->lanes->prune_columns(work->w + at * width, width, (int)least(k->group, length - at),
-                                   width, k->keep, work->drop);
+        work->lanes->prune_columns(work->half,
+                                   (char *)work->room + at * width * source_size(work->type), width,
+                                   (int)least(k->group, length - at), width, k->keep, work->drop);
     }
 }
 
@@ -212,25 +260,67 @@ static void prefetch_next(const Work *work, const Tile *tile, int64_t first) {
     const int64_t size = source_size(work->k->source);
     const int64_t begin = least(first + ahead, work->k->count) * size;
     const int64_t end = least(first + ahead + tile->columns, work->k->count) * size;
-    for (int64_t at = begin; at < end; at += 64) {
-        __builtin_prefetch((const char *)work->src + at);
+    for (int64_t at = begin; at < end && s->unit.inner > 1; at += 64) {
+        __builtin_prefetch((const char *)work->src + at, 0, 2); /* into L2: a tile fills L1 */
     }
 }
 
-void tile_load(Work *work, const Tile *tile) {
+static void copy_row(Work *work, const Tile *tile, int64_t first, char *e) {
+    const int64_t n = tile->columns;
+    prefetch_next(work, tile, first);
+    if (work->type == work->k->source) {
+        memcpy(e, source_at(work, first), (size_t)(n * source_size(work->type)));
+    } else {
+        work->lanes->widen(work->k->source, source_at(work, first), n, (float *)(void *)e);
+    }
+    if (work->inspect && work->lanes->largest(work->half, e, n) >= infinity_of(work->type)) {
+        inspect_row(work, first, n);
+    }
+    if (work->k->prune == PRUNE_RATIO) {
+        cut_row(work, e, first, n);
+    }
+}
+
+void tile_load(Work *work, Tile *tile) {
+    const int64_t size = source_size(work->type);
+    if (work->direct) {
+        tile->e = source_at(work, tile->first);
+        tile->e_stride = tile->stride;
+        if (work->inspect) {
+            tile_inspect(work, tile);
+        }
+        return;
+    }
+    tile->e = work->room;
+    tile->e_stride = tile->columns;
     for (int64_t r = 0; r < tile->rows; r++) {
-        float *const w = work->w + r * tile->columns;
-        const int64_t first = tile->first + r * tile->stride;
-        prefetch_next(work, tile, first);
-        if (work->lanes->widen(work->k->source, work->src, first, tile->columns, w) >=
-            0x7f800000u) {
-            note_nonfinite(work, w, first, tile->columns);
-        }
-        if (work->k->prune == PRUNE_RATIO) {
-            cut_row(work, w, first, tile->columns);
-        }
+        copy_row(work, tile, tile->first + r * tile->stride,
+                 (char *)work->room + r * tile->columns * size);
     }
     if (work->k->prune == PRUNE_NM) {
         prune_groups(work, tile);
     }
+}
+
+const void *tile_elements(const Work *work, const Tile *tile, int64_t row, int64_t column) {
+    return tile->e + (row * tile->e_stride + column) * source_size(work->type);
+}
+
+static Row row_of(const Work *work, int type, const void *e, int64_t n, float *room) {
+    if (type == K_FLOAT || type == K_BFLOAT16) {
+        return (Row){type, e};
+    }
+    work->lanes->widen(type, e, n, room);
+    return (Row){K_FLOAT, room};
+}
+
+Row tile_row(Work *work, const Tile *tile, int64_t row) {
+    if (work->direct) {
+        prefetch_next(work, tile, tile->first + row * tile->stride);
+    }
+    return row_of(work, work->type, tile_elements(work, tile, row, 0), tile->columns, work->row_w);
+}
+
+Row source_row(Work *work, int64_t first, int64_t n) {
+    return row_of(work, work->k->source, source_at(work, first), n, work->row_in);
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_THREADS = 64, MOST_ROUNDS = 99, ROW = 8192, COPY = 4 << 20 };
+enum { MOST_THREADS = 64, MOST_ROUNDS = 99, ROW = 8192 };
 
 typedef struct Recipe {
     const char *name, *format;
@@ -49,7 +49,7 @@ typedef struct Run {
     int pass;        /* -1: encode */
     const uint8_t *src;
     uint8_t *copy, *out[OUT_COUNT];
-    int64_t bytes;
+    int64_t bytes, parts; /* chunks, or one piece for each thread: memcpy is fastest so */
     void *state;
     pthread_mutex_t lock;
     atomic_llong next;
@@ -76,8 +76,9 @@ static void *room(size_t size) {
 }
 
 static void copy_part(Run *run, int64_t part) {
-    const int64_t at = part * COPY, rest = run->bytes - at;
-    memcpy(run->copy + at, run->src + at, (size_t)(rest < COPY ? rest : COPY));
+    const int64_t share = run->bytes / run->parts, at = part * share;
+    const int64_t end = part + 1 < run->parts ? at + share : run->bytes;
+    memcpy(run->copy + at, run->src + at, (size_t)(end - at));
 }
 
 static void encode_chunk(const Worker *worker, int64_t chunk) {
@@ -106,8 +107,7 @@ static void survey_chunk(const Worker *worker, int64_t chunk) {
 static void *work(void *argument) {
     Worker *const worker = argument;
     Run *const run = worker->run;
-    const int64_t parts = run->k == NULL ? (run->bytes + COPY - 1) / COPY : kernel_chunks(run->k);
-    for (int64_t part; (part = atomic_fetch_add(&run->next, 1)) < parts;) {
+    for (int64_t part; (part = atomic_fetch_add(&run->next, 1)) < run->parts;) {
         if (run->k == NULL) {
             copy_part(run, part);
         } else if (run->pass >= 0) {
@@ -122,6 +122,7 @@ static void *work(void *argument) {
 static void on_threads(Run *run, Worker *workers, int threads) {
     pthread_t ids[MOST_THREADS];
     atomic_store(&run->next, 0);
+    run->parts = run->k == NULL ? threads : kernel_chunks(run->k);
     for (int i = 0; i < threads; i++) {
         workers[i].run = run;
         if (pthread_create(&ids[i], NULL, work, &workers[i]) != 0) {
@@ -209,10 +210,12 @@ static double median(double *at, int n) {
     return at[n / 2];
 }
 
-static void open_run(Run *run, Worker *workers, int threads, const Kernel *k) {
+/* For both of two kernels that differ in their metrics alone. */
+static void open_run(Run *run, Worker *workers, int threads, const Kernel *k, const Kernel *other) {
+    const size_t one = kernel_scratch_size(k), two = kernel_scratch_size(other);
     run->state = room(kernel_state_size(k));
     for (int i = 0; i < threads; i++) {
-        workers[i].scratch = room(kernel_scratch_size(k));
+        workers[i].scratch = room(one > two ? one : two);
         workers[i].partial = room(kernel_state_size(k));
     }
     for (int o = 0; o < OUT_COUNT; o++) {
@@ -243,7 +246,7 @@ static void measure_row(Run *run, const Recipe *r, const Source *s, bool columns
     }
     const Kernel plain = kernel_of(r, s, run->bytes, columns, false);
     const Kernel metrics = kernel_of(r, s, run->bytes, columns, true);
-    open_run(run, workers, threads, &metrics);
+    open_run(run, workers, threads, &plain, &metrics);
     for (int i = -1; i < rounds; i++) { /* the first one warms up */
         const int at = i < 0 ? 0 : i;
         time[0][at] = measure(run, NULL, workers, threads);

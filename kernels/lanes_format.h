@@ -1,0 +1,57 @@
+/* The loops of lanes_body.h that depend on the element format, made from the rows of formats.list:
+ * quotients to codes, without and with what the codes decode to, and the error of METHOD_MSE with
+ * divisors of each weight or of a run. Included there and nowhere else. */
+
+#undef FORMAT
+#define FORMAT(name, doc)                                                                          \
+    static void encode_##name(const float *restrict x, int64_t n, uint8_t *restrict codes) {       \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            codes[i] = (uint8_t)name##_encode(x[i]);                                               \
+        }                                                                                          \
+    }                                                                                              \
+    static void encode_values_##name(const float *restrict x, int64_t n, uint8_t *restrict codes,  \
+                                     float *restrict v) {                                          \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const uint32_t code = name##_encode(x[i]);                                             \
+            codes[i] = (uint8_t)code;                                                              \
+            v[i] = name##_decode(code);                                                            \
+        }                                                                                          \
+    }                                                                                              \
+                                                                                                   \
+    INLINE uint32_t error_of_##name(float w, float s, float r, float z, float unit) {              \
+        const float x = quotient_of(name##_ASYMMETRIC, w, s, r, z);                                \
+        const float v = name##_decode(name##_encode(x));                                           \
+        return k_error(w, restored(name##_ASYMMETRIC, v, s, z), unit);                             \
+    }                                                                                              \
+    static void error_each_##name(                                                                 \
+        const Single *restrict w, const float *restrict s, const float *restrict r,                \
+        const float *restrict z, const float *restrict unit, int64_t n, uint64_t *restrict sums) { \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            sums[i] += error_of_##name(w[i], s[i], r[i], z[i], unit[i]);                           \
+        }                                                                                          \
+    }                                                                                              \
+    static uint64_t error_run_##name(const Single *restrict w, float s, float r, float z,          \
+                                     float unit, int64_t n) {                                      \
+        uint64_t sum = 0;                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            sum += error_of_##name(w[i], s, r, z, unit);                                           \
+        }                                                                                          \
+        return sum;                                                                                \
+    }                                                                                              \
+    static void error_##name(const Single *w, Divisors d, const float *unit, int64_t n,            \
+                             int64_t length, uint64_t *sums) {                                     \
+        if (length == 1) {                                                                         \
+            error_each_##name(w, d.s, d.r, d.z, unit, n, sums);                                    \
+            return;                                                                                \
+        }                                                                                          \
+        for (int64_t at = 0, run = 0; at < n; at += length, run++) {                               \
+            sums[run] += error_run_##name(w + at, d.s[run], d.r[run], d.z[run], unit[run],         \
+                                          n - at < length ? n - at : length);                      \
+        }                                                                                          \
+    }
+#include "kernels/formats.list"
+#undef FORMAT
+#define FORMAT(name, doc) {encode_##name, encode_values_##name, error_##name},
+static const FormatLanes format_lanes[] = {
+#include "kernels/formats.list"
+};
