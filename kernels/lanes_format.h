@@ -12,16 +12,14 @@
     static void encode_values_##name(const float *restrict x, int64_t n, uint8_t *restrict codes,  \
                                      float *restrict v) {                                          \
         for (int64_t i = 0; i < n; i++) {                                                          \
-            const uint32_t code = name##_encode(x[i]);                                             \
-            codes[i] = (uint8_t)code;                                                              \
-            v[i] = name##_decode(code);                                                            \
+            codes[i] = (uint8_t)name##_encode(x[i]);                                               \
+            v[i] = name##_nearest(x[i]);                                                           \
         }                                                                                          \
     }                                                                                              \
                                                                                                    \
     INLINE uint32_t error_of_##name(float w, float s, float r, float z, float unit) {              \
         const float x = quotient_of(name##_ASYMMETRIC, w, s, r, z);                                \
-        const float v = name##_decode(name##_encode(x));                                           \
-        return k_error(w, restored(name##_ASYMMETRIC, v, s, z), unit);                             \
+        return k_error(w, restored(name##_ASYMMETRIC, name##_nearest(x), s, z), unit);             \
     }                                                                                              \
     static void error_each_##name(                                                                 \
         const Single *restrict w, const float *restrict s, const float *restrict r,                \

@@ -13,6 +13,9 @@
 K_FN uint32_t e2m1_encode(float x) {
     return k_small_encode(x, 4, 1, 1, 6.0f);
 }
+K_FN float e2m1_nearest(float x) {
+    return k_small_nearest(x, 1, 1, 6.0f);
+}
 K_FN float e2m1_decode(uint32_t code) {
     return k_small_decode(code, 4, 1, 1);
 }

@@ -13,6 +13,9 @@
 K_FN uint32_t e2m3_encode(float x) {
     return k_small_encode(x, 6, 3, 1, 7.5f);
 }
+K_FN float e2m3_nearest(float x) {
+    return k_small_nearest(x, 3, 1, 7.5f);
+}
 K_FN float e2m3_decode(uint32_t code) {
     return k_small_decode(code, 6, 3, 1);
 }

@@ -13,6 +13,9 @@
 K_FN uint32_t e3m2_encode(float x) {
     return k_small_encode(x, 6, 2, 3, 28.0f);
 }
+K_FN float e3m2_nearest(float x) {
+    return k_small_nearest(x, 2, 3, 28.0f);
+}
 K_FN float e3m2_decode(uint32_t code) {
     return k_small_decode(code, 6, 2, 3);
 }

@@ -14,6 +14,9 @@ K_FN uint32_t e4m3_encode(float x) {
     uint32_t code = k_small_encode(x, 8, 3, 7, 448.0f);
     return k_magnitude(x) > 0x7f800000u ? code | 0x7fu : code;
 }
+K_FN float e4m3_nearest(float x) {
+    return k_small_nearest(x, 3, 7, 448.0f);
+}
 K_FN float e4m3_decode(uint32_t code) {
     return (code & 0x7fu) == 0x7fu ? k_float(0x7fc00000u) : k_small_decode(code, 8, 3, 7);
 }

@@ -14,6 +14,9 @@ K_FN uint32_t e5m2_encode(float x) {
     uint32_t code = k_small_encode(x, 8, 2, 15, 57344.0f);
     return k_magnitude(x) > 0x7f800000u ? code | 0x7fu : code;
 }
+K_FN float e5m2_nearest(float x) {
+    return k_small_nearest(x, 2, 15, 57344.0f);
+}
 K_FN float e5m2_decode(uint32_t code) {
     float x = k_small_decode(code, 8, 2, 15);
     float special =

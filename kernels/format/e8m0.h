@@ -22,6 +22,9 @@ K_FN float e8m0_decode(uint32_t code) {
     uint32_t u = code == 0u ? 0x400000u : code << 23;
     return code == 255u ? k_float(0x7fc00000u) : k_float(u);
 }
+K_FN float e8m0_nearest(float x) {
+    return e8m0_decode(e8m0_encode(x));
+}
 #endif
 
 FORMAT(e8m0, "power of two, for scales only, rounds up")

@@ -13,6 +13,9 @@
 K_FN uint32_t int2_encode(float x) {
     return k_bits(k_clamp(x, -2.0f, 1.0f) + K_ROUND) & 0x3u;
 }
+K_FN float int2_nearest(float x) {
+    return k_rint(k_clamp(x, -2.0f, 1.0f));
+}
 K_FN float int2_decode(uint32_t code) {
     return (float)((int32_t)(code << 30) >> 30);
 }

@@ -13,6 +13,9 @@
 K_FN uint32_t int4_encode(float x) {
     return k_bits(k_clamp(x, -8.0f, 7.0f) + K_ROUND) & 0xfu;
 }
+K_FN float int4_nearest(float x) {
+    return k_rint(k_clamp(x, -8.0f, 7.0f));
+}
 K_FN float int4_decode(uint32_t code) {
     return (float)((int32_t)(code << 28) >> 28);
 }

@@ -13,6 +13,9 @@
 K_FN uint32_t int8_encode(float x) {
     return k_bits(k_clamp(x, -128.0f, 127.0f) + K_ROUND) & 0xffu;
 }
+K_FN float int8_nearest(float x) {
+    return k_rint(k_clamp(x, -128.0f, 127.0f));
+}
 K_FN float int8_decode(uint32_t code) {
     return (float)((int32_t)(code << 24) >> 24);
 }

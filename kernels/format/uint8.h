@@ -13,6 +13,9 @@
 K_FN uint32_t uint8_encode(float x) {
     return k_bits(k_clamp(x, -0.0f, 255.0f) + K_ROUND) & 0xffu;
 }
+K_FN float uint8_nearest(float x) {
+    return k_rint(k_clamp(x, -0.0f, 255.0f));
+}
 K_FN float uint8_decode(uint32_t code) {
     return (float)(int32_t)code;
 }
