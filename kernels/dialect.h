@@ -65,6 +65,12 @@ K_FN float k_min(float x, float b) {
 K_FN float k_max(float x, float b) {
     return x > b ? x : b;
 }
+/* x >= +0, or a NaN without sign, kept between lo >= +0 and hi, by integers; a NaN becomes hi. */
+K_FN float k_between(float x, float lo, float hi) {
+    uint32_t bits = k_bits(x), bottom = k_bits(lo), top = k_bits(hi);
+    bits = bits < top ? bits : top;
+    return k_float(bits > bottom ? bits : bottom);
+}
 /* x kept between lo <= -0 and hi >= +0, by integers: among floats of one sign the bits order like
  * the magnitudes. Compilers turn this into two minima, and float comparisons into much more. A NaN
  * takes the end on its side. */

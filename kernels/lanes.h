@@ -34,6 +34,15 @@ typedef struct Divisors {
     const float *s, *r, *z;
 } Divisors;
 
+/* What METHOD_MSE tries for the weights of one scale, a lane for each ratio. */
+enum { TRIES = 32 }; /* whole vectors; those from K_RATIOS on count for nothing */
+typedef struct Tries {
+    float unit; /* of k_error */
+    uint32_t codes[TRIES];
+    float s[TRIES], r[TRIES], z[TRIES];
+    float first[TRIES], second[TRIES]; /* sums of x and x * x, x = |w - q| * unit, about */
+} Tries;
+
 /* Loops whose text depends on the element format. */
 typedef struct FormatLanes {
     /* Codes of quotients, and what they decode to. */
@@ -42,6 +51,8 @@ typedef struct FormatLanes {
     /* Adds k_error of each weight to its run's sum. */
     void (*error)(const Single *w, Divisors d, const float *unit, int64_t n, int64_t length,
                   uint64_t *sums);
+    /* Adds n weights to the sums of all ratios. */
+    void (*measure)(const Single *w, int64_t n, Tries *tries);
 } FormatLanes;
 
 typedef struct Lanes {
@@ -69,6 +80,10 @@ typedef struct Lanes {
      * k_error. */
     void (*scales)(const ScaleRule *rule, float ratio, const int32_t *lo, const int32_t *hi,
                    int64_t n, uint32_t *codes, float *s, float *z);
+    /* The scales of one range with every ratio; sums become 0. */
+    void (*tries)(const ScaleRule *rule, int32_t lo, int32_t hi, Tries *tries);
+    /* What no sum of k_error can be less than, for every ratio, from the sums of n weights. */
+    void (*bounds)(const Tries *tries, int64_t n, double *bounds);
     /* Of divisors. False: some is outside k_divides, and lanes_base must divide. */
     bool (*reciprocals)(const float *s, int64_t n, float *r);
     void (*units)(const ScaleRule *rule, const int32_t *lo, const int32_t *hi, int64_t n,

@@ -66,6 +66,67 @@ static void scales(const ScaleRule *rule, float ratio, const int32_t *lo, const 
     }
 }
 
+/* ---- METHOD_MSE */
+
+INLINE void tries_of(int type, bool asymmetric, const ScaleRule rule, float low, float high,
+                     Tries *restrict t) {
+    for (int64_t j = 0; j < TRIES; j++) {
+        const float ratio = k_ratio((int)j);
+        const uint32_t code = k_scale(type, rule.scale_max, low, high, ratio, rule.super);
+        const float divisor = k_divisor(type, code, rule.super);
+        t->codes[j] = code;
+        t->s[j] = divisor;
+        t->r[j] = 1.0f / divisor;
+        t->z[j] = asymmetric ? k_zero_point(rule.scale_max, low, ratio, divisor) : 0.0f;
+        t->first[j] = t->second[j] = 0.0f;
+    }
+}
+
+INLINE void tries_for(bool asymmetric, const ScaleRule *rule, float low, float high, Tries *t) {
+    switch (rule->type) {
+    case K_FLOAT16:
+        tries_of(K_FLOAT16, asymmetric, *rule, low, high, t);
+        break;
+    case K_BFLOAT16:
+        tries_of(K_BFLOAT16, asymmetric, *rule, low, high, t);
+        break;
+    case K_E4M3:
+        tries_of(K_E4M3, asymmetric, *rule, low, high, t);
+        break;
+    case K_E8M0:
+        tries_of(K_E8M0, asymmetric, *rule, low, high, t);
+        break;
+    default:
+        tries_of(K_FLOAT, asymmetric, *rule, low, high, t);
+        break;
+    }
+}
+
+static void tries(const ScaleRule *rule, int32_t lo, int32_t hi, Tries *t) {
+    const float low = low_of(rule->asymmetric, lo), high = k_float((uint32_t)hi);
+    t->unit = k_error_unit(low, high);
+    if (rule->asymmetric) {
+        tries_for(true, rule, low, high, t);
+    } else {
+        tries_for(false, rule, low, high, t);
+    }
+}
+
+/* Norms: log sum x^p is convex in p, so sum x^2.4 >= (sum x^2)^1.4 / (sum x)^0.4 (Lyapunov), or
+ * b * (b / a)^0.4; t^0.4 = t (t^-0.2)^3 as k_error takes it. */
+static void bounds(const Tries *restrict t, int64_t n, double *restrict bounds) {
+    for (int64_t j = 0; j < TRIES; j++) {
+        const float a = t->first[j], b = t->second[j];
+        const float x = k_max(b / a, 0x1p-60f); /* k_max takes a NaN for the end, too */
+        float y = k_float(0x4c2bc000u - k_bits(x) / 5u);
+        for (int step = 0; step < 2; step++) {
+            const float y2 = y * y;
+            y = y * (1.2f - 0.2f * x * (y2 * y2 * y));
+        }
+        bounds[j] = (double)(b * x * (y * y * y)) * (0.99 * 0x1p31) - (double)n;
+    }
+}
+
 static void units(const ScaleRule *rule, const int32_t *restrict lo, const int32_t *restrict hi,
                   int64_t n, float *restrict unit) {
     for (int64_t i = 0; i < n; i++) {
@@ -160,6 +221,8 @@ const Lanes LANES = {
     .divide = divide,
     .restore = restore,
     .units = units,
+    .tries = tries,
+    .bounds = bounds,
     .spread_fours = spread_fours,
     .compare = compare,
     .close_strips = close_strips,

@@ -1,6 +1,7 @@
 /* The loops of lanes_body.h that depend on the element format, made from the rows of formats.list:
- * quotients to codes, without and with what the codes decode to, and the error of METHOD_MSE with
- * divisors of each weight or of a run. Included there and nowhere else. */
+ * quotients to codes, without and with what the codes decode to; and, for METHOD_MSE, the error
+ * with divisors of each weight or of a run, and about how large it is with every ratio. Included
+ * there and nowhere else. */
 
 #undef FORMAT
 #define FORMAT(name, doc)                                                                          \
@@ -36,6 +37,27 @@
         }                                                                                          \
         return sum;                                                                                \
     }                                                                                              \
+    static void measure_##name(const Single *restrict w, int64_t n, Tries *restrict t) {           \
+        float first[TRIES], second[TRIES], s[TRIES];                                               \
+        for (int64_t j = 0; j < TRIES; j++) {                                                      \
+            first[j] = t->first[j];                                                                \
+            second[j] = t->second[j];                                                              \
+            s[j] = t->s[j] * t->unit;                                                              \
+        }                                                                                          \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const float part = w[i] * t->unit;                                                     \
+            for (int64_t j = 0; j < TRIES; j++) {                                                  \
+                const float z = name##_ASYMMETRIC ? t->z[j] : 0.0f;                                \
+                const float x = w[i] * t->r[j];                                                    \
+                const float v = name##_nearest(name##_ASYMMETRIC ? k_rint(x) + z : x);             \
+                const float e = k_abs(part - (name##_ASYMMETRIC ? v - z : v) * s[j]);              \
+                first[j] += e;                                                                     \
+                second[j] += e * e;                                                                \
+            }                                                                                      \
+        }                                                                                          \
+        memcpy(t->first, first, sizeof first);                                                     \
+        memcpy(t->second, second, sizeof second);                                                  \
+    }                                                                                              \
     static void error_##name(const Single *w, Divisors d, const float *unit, int64_t n,            \
                              int64_t length, uint64_t *sums) {                                     \
         if (length == 1) {                                                                         \
@@ -49,7 +71,7 @@
     }
 #include "kernels/formats.list"
 #undef FORMAT
-#define FORMAT(name, doc) {encode_##name, encode_values_##name, error_##name},
+#define FORMAT(name, doc) {encode_##name, encode_values_##name, error_##name, measure_##name},
 static const FormatLanes format_lanes[] = {
 #include "kernels/formats.list"
 };

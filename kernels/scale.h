@@ -111,14 +111,14 @@ K_FN float k_error_unit(float lo, float hi) {
  * and 2^33 of them fit 64 bits. x^2.4 = (x * x^-0.2)^3; the inverse fifth root starts from the
  * exponent bits (3.2 % off); two Newton steps, y (1.2 - 0.2 x y^5), bring the power to 9e-5. */
 K_FN uint32_t k_error(float w, float q, float unit) {
-    float x = k_max(k_min(k_abs(w - q) * unit, 1.0f), 0x1p-60f);
+    float x = k_between(k_abs(w - q) * unit, 0x1p-60f, 1.0f);
     float y = k_float(0x4c2bc000u - k_bits(x) / 5u);
     float y2 = y * y;
     y = y * (1.2f - 0.2f * x * (y2 * y2 * y));
     y2 = y * y;
     y = y * (1.2f - 0.2f * x * (y2 * y2 * y));
     float p = x * y;
-    p = k_min(p * p * p, 0x1.fffffep-1f);
+    p = k_between(p * p * p, 0.0f, 0x1.fffffep-1f);
     return (uint32_t)(int32_t)(p * 0x1p31f + 0.5f);
 }
 #endif

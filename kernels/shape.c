@@ -158,6 +158,12 @@ static void shape_chunks(Shape *s, const Kernel *k) {
     s->chunks = u.outer * ceil_div(steps, s->steps);
 }
 
+/* Of a rectangle. */
+static int64_t tile_scales(const Shape *s) {
+    const bool blocks = s->granule == GRANULE_BLOCK;
+    return s->tile_columns * (blocks ? ceil_div(least(s->step, s->unit.axis), s->block) : 1);
+}
+
 static void shape_tiles(Shape *s, const Kernel *k) {
     const KernelView u = s->unit;
     /* A long block may be read in parts; blocks that groups straddle stay together. */
@@ -178,12 +184,14 @@ static void shape_tiles(Shape *s, const Kernel *k) {
         rows = least(round_up(16, s->step), round_up(u.axis, s->step));
     }
     s->tile_rows = rows;
+    if (k->format != NULL && k->method == METHOD_MSE) {
+        s->tile_columns = least(K_STRIP, u.inner); /* a search is busy for long with few weights */
+        s->tile_scales = tile_scales(s);
+        return;
+    }
     const int64_t strips = most(tile_elements / rows / K_STRIP, 1);
     s->tile_columns = least(strips * K_STRIP, least(u.inner, TILE_COLUMNS));
-    s->tile_scales = s->tile_columns;
-    if (s->granule == GRANULE_BLOCK) {
-        s->tile_scales *= ceil_div(least(s->step, u.axis), s->block);
-    }
+    s->tile_scales = tile_scales(s);
 }
 
 Shape shape_of(const Kernel *k) {

@@ -54,14 +54,14 @@ size_t work_layout(Work *work, const Kernel *k, void *scratch) {
     work->hi = take(scratch, &end, scales, sizeof *work->hi);
     work->scale_codes = take(scratch, &end, scales, sizeof *work->scale_codes);
     if (search) {
-        const int64_t most = scales > columns ? scales : columns; /* a survey needs one a column */
-        work->unit = take(scratch, &end, most, sizeof *work->unit);
-        work->try_s = take(scratch, &end, most, sizeof *work->try_s);
-        work->try_r = take(scratch, &end, most, sizeof *work->try_r);
-        work->try_z = take(scratch, &end, most, sizeof *work->try_z);
-        work->try_codes = take(scratch, &end, most, sizeof *work->try_codes);
-        work->sums = take(scratch, &end, scales, sizeof *work->sums);
-        work->best_sums = take(scratch, &end, scales, sizeof *work->best_sums);
+        work->unit = take(scratch, &end, columns, sizeof *work->unit);
+        work->try_s = take(scratch, &end, columns, sizeof *work->try_s);
+        work->try_r = take(scratch, &end, columns, sizeof *work->try_r);
+        work->try_z = take(scratch, &end, columns, sizeof *work->try_z);
+        work->try_codes = take(scratch, &end, columns, sizeof *work->try_codes);
+        work->run = take(scratch, &end, s->tile_rows, sizeof *work->run);
+        work->searches =
+            take(scratch, &end, s->unit.inner > 1 ? s->tile_columns : 1, sizeof *work->searches);
     }
     return end;
 }

@@ -13,6 +13,15 @@ typedef struct State State; /* of the surveys: state.h */
 
 enum { LEAST_ROW = 1024 }; /* rows of floats have room for that, however short a tile's are */
 
+/* The search for the scale of one block (choose.c). */
+typedef struct Search {
+    Tries tries;
+    int64_t n;            /* weights */
+    double bounds[TRIES]; /* of the sums */
+    int first;            /* the ratio with the lowest */
+    uint64_t sums[TRIES];
+} Search;
+
 typedef struct Work {
     const Kernel *k;
     Shape shape;
@@ -36,7 +45,8 @@ typedef struct Work {
     int32_t *lo, *hi;
     float *s, *r, *z, *unit, *try_s, *try_r, *try_z;
     uint32_t *scale_codes, *try_codes;
-    uint64_t *sums, *best_sums;
+    float *run;       /* a search: weights of a column, ... */
+    Search *searches; /* ... one, or one for each column where a block has several tiles */
 } Work;
 
 /* Ends excluded; columns i0..i1 are 0..1 where the unit view has inner == 1. */
