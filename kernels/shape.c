@@ -184,7 +184,7 @@ static void shape_tiles(Shape *s, const Kernel *k) {
         rows = least(round_up(16, s->step), round_up(u.axis, s->step));
     }
     s->tile_rows = rows;
-    if (k->format != NULL && k->method == METHOD_MSE) {
+    if (s->granule == GRANULE_BLOCK && k->method == METHOD_MSE) {
         s->tile_columns = least(K_STRIP, u.inner); /* a search is busy for long with few weights */
         s->tile_scales = tile_scales(s);
         return;
