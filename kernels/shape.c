@@ -10,6 +10,7 @@ enum {
     TILE_COLUMNS = 1 << 10,  /* at most, and as many as there may be: memory likes long rows */
     RUNS = 1 << 6,          /* a run is so much shorter, and stays in L1 with all that goes with it;
                              * the processor reads ahead better the shorter it is */
+    PRUNED_RUNS = 1 << 3,   /* a step may be longer than a run when it would be pruned twice else */
     LONG_COLUMNS = 1 << 10, /* of tiles that hold a part of a long block */
     LEAST_COLUMNS = 64      /* of a chunk of LAYOUT_NBITS: two cache lines of float16 */
 };
@@ -171,7 +172,8 @@ static void shape_tiles(Shape *s, const Kernel *k) {
     if (u.inner <= 1) {
         /* a run of whole steps, or, when one step is too long, parts of it with whole groups */
         const int64_t run = most(tile_elements / (k->metrics ? 2 * RUNS : RUNS), 32);
-        const int64_t whole = s->step <= run || !parts ? s->step : s->group_span;
+        const int64_t longest = k->prune == PRUNE_NONE ? run : tile_elements / PRUNED_RUNS;
+        const int64_t whole = s->step <= longest || !parts ? s->step : s->group_span;
         s->tile_rows = 1;
         s->tile_columns = least(most(run / whole, 1) * whole, most(u.axis, 1));
         s->tile_scales = s->granule == GRANULE_BLOCK ? ceil_div(s->tile_columns, s->block) + 1 : 1;
