@@ -337,10 +337,9 @@ void kernel_survey(const Kernel *k, int pass, int64_t chunk, const void *src, vo
     Work work = work_open(k, src, state, scratch);
     const StateArrays a = state_arrays(k, &work.shape, state);
     const Pass kind = pass_kind(k, &work.shape, pass);
-    const bool whole = k->prune == PRUNE_NONE && work.type == k->source;
     if (kind < PASS_RANGE) {
         survey_slice(&work, state, &a, chunk, kind);
-    } else if (kind == PASS_RANGE && whole && work.shape.granule != GRANULE_CHANNEL) {
+    } else if (kind == PASS_RANGE && work.direct && work.shape.granule != GRANULE_CHANNEL) {
         survey_range(&work, &a, chunk);
     } else {
         survey_tiles(&work, &a, chunk, kind);

@@ -27,6 +27,11 @@ static int element_type(const Kernel *k) {
     return source_size(k->source) == 2 && !search ? k->source : K_FLOAT;
 }
 
+/* Tiles are read where the source lies. */
+static bool is_direct(const Kernel *k) {
+    return k->prune == PRUNE_NONE && element_type(k) == k->source;
+}
+
 size_t work_layout(Work *work, const Kernel *k, void *scratch) {
     const Shape *const s = &work->shape;
     const bool search = k->format != NULL && k->method == METHOD_MSE;
@@ -37,7 +42,7 @@ size_t work_layout(Work *work, const Kernel *k, void *scratch) {
     if (scratch != NULL) {
         end = (64 - (uintptr_t)scratch % 64) % 64;
     }
-    work->room = take(scratch, &end, tile, (size_t)source_size(element_type(k)));
+    work->room = take(scratch, &end, is_direct(k) ? 0 : tile, (size_t)source_size(element_type(k)));
     work->codes = take(scratch, &end, codes > scales ? codes : scales, 1);
     work->turned = take(scratch, &end, k->layout == LAYOUT_NBITS ? tile : 0, 1);
     work->drop = take(scratch, &end, k->prune == PRUNE_NM ? (columns + 1) * k->group : 0, 1);
@@ -108,7 +113,7 @@ Work work_open(const Kernel *k, const void *src, const State *state, void *scrat
     work.first_nonfinite = INT64_MAX;
     work.type = element_type(k);
     work.half = work.type != K_FLOAT;
-    work.direct = k->prune == PRUNE_NONE && work.type == k->source;
+    work.direct = is_direct(k);
     if (kernel_surveys(k) == 0) {
         state = NULL; /* no bytes of it may be read */
     }

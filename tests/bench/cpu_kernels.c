@@ -5,7 +5,7 @@
  * Prints for each kernel GB/s of input and its time as a multiple of memcpy's (medians), without
  * and with metrics. Goals are multiples for bfloat16 weights whose blocks lie along the rows.
  *
- * usage: cpu_kernels [threads=2] [MiB=256] [rounds=5] [offset=0] [NAME]   NAME: part of a row's
+ * usage: cpu_kernels [threads=2] [MiB=512] [rounds=5] [offset=0] [NAME]   NAME: part of a row's
  * name; offset: bytes by which the input is off a page, as in a mapped file */
 #include "kernels/kernels.h"
 #include <pthread.h>
@@ -268,7 +268,7 @@ static void measure_row(Run *run, const Recipe *r, const Source *s, bool columns
 
 int main(int argc, char **argv) {
     const int threads = argc > 1 ? atoi(argv[1]) : 2, rounds = argc > 3 ? atoi(argv[3]) : 5;
-    const int64_t megabytes = argc > 2 ? atoi(argv[2]) : 256, offset = argc > 4 ? atoi(argv[4]) : 0;
+    const int64_t megabytes = argc > 2 ? atoi(argv[2]) : 512, offset = argc > 4 ? atoi(argv[4]) : 0;
     if (threads < 1 || threads > MOST_THREADS || rounds < 1 || rounds > MOST_ROUNDS ||
         megabytes < 8 || offset < 0 || offset > 4095) {
         fprintf(stderr, "usage: cpu_kernels [threads] [MiB >= 8] [rounds] [offset] [NAME]\n");
