@@ -30,7 +30,10 @@ typedef struct GpuArgs {
     int64_t outer, rows, columns; /* of the box */
     int64_t axis, inner;          /* of the unit view */
     int64_t first;                /* element of the tensor at (0, 0, 0) */
-    int64_t channels, run;        /* channel of element x: x / run % channels */
+    int64_t channels, run;        /* channel of element x: x / run % channels; 1 channel: tensor */
+    /* PRUNE_NM: element x is number x / prune_inner % prune_axis of its axis; in the box, the next
+     * one of the axis is prune_stride elements on */
+    int64_t prune_axis, prune_inner, prune_stride;
     int64_t units;                /* of work: what the entry's loop counts */
     int64_t tie_index;            /* PRUNE_RATIO, as State */
     uint32_t threshold;

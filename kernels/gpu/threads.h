@@ -6,7 +6,7 @@
  *     K_KERNEL(name) { ... a.rows ... }       one GpuArgs, `a`, by value
  *
  * and runs in blocks of THREADS threads (a multiple of 32, defined by the emitted text; RESIDENT
- * is how many blocks a multiprocessor should hold at once). Functions marked "all lanes" must be
+ * is how many blocks a multiprocessor should hold at once, where it can hold as many threads). Functions marked "all lanes" must be
  * reached by all 32 lanes of a warp together, k_sync by all threads of the block. */
 #ifndef KERNELS_GPU_THREADS_H
 #define KERNELS_GPU_THREADS_H
@@ -14,8 +14,17 @@
 
 #ifdef __CUDACC_RTC__
 #define K_ARCH __CUDA_ARCH__
+/* Threads that a multiprocessor holds (CUDA C++ Programming Guide, "Compute Capabilities"). */
+#if K_ARCH == 750
+#define K_HOLDS 1024
+#elif K_ARCH == 860 || K_ARCH == 870 || K_ARCH == 880 || K_ARCH == 890 || K_ARCH >= 1100
+#define K_HOLDS 1536
+#else
+#define K_HOLDS 2048
+#endif
+#define K_RESIDENT (RESIDENT * THREADS <= K_HOLDS ? RESIDENT : K_HOLDS / THREADS)
 #define K_KERNEL(name)                                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) name(                          \
+    extern "C" __global__ void __launch_bounds__(THREADS, K_RESIDENT) name(                        \
         const __grid_constant__ GpuArgs a)
 #define K_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define K_UNROLL _Pragma("unroll")

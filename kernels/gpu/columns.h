@@ -1,0 +1,481 @@
+/* Granules that run down the columns: blocks of 16 ... 256 rows (ONNX's [K, N] weights); or, with
+ * GIVEN, the scales of channels or of the tensor from the survey. A block of threads does a tile of
+ * TILE_ROWS x TILE_COLUMNS weights: 16 lanes side by side read 256 bytes of a row, each thread has
+ * ROWS rows of VECTOR columns in registers. Column maxima meet in shared memory, one thread makes
+ * the scale of each granule, all encode.
+ *
+ * The box is [outer][rows][columns], columns a multiple of VECTOR. Missing rows and columns are
+ * read as 0 and not stored.
+ *
+ * The text defines SOURCE, FORMAT, SCALE, BLOCK (it divides TILE_ROWS), THREADS, RESIDENT, METRICS,
+ * SEARCH, and as wanted GIVEN, NBITS, KEEP and GROUP (ROWS % GROUP == 0). Tiles are counted in
+ * GpuArgs.units, one for a block of threads. */
+#include "kernels/gpu/prune.h"
+#include "kernels/gpu/report.h"
+#include "kernels/gpu/search.h"
+
+#define ROWS 8
+#define ACROSS 16 /* lanes side by side */
+#define TILE_ROWS (THREADS / ACROSS * ROWS)
+#define TILE_COLUMNS (ACROSS * VECTOR)
+#define GRANULES (TILE_ROWS / BLOCK * TILE_COLUMNS) /* of a tile */
+#define STEPS (BLOCK / ROWS)                        /* rows of threads that share a granule */
+
+typedef struct Tile {
+    uint32_t outer, row, column; /* of the tile in the box */
+    uint32_t my_row, my_column;  /* of this thread in the tile */
+} Tile;
+
+K_FN Tile tile_of(const GpuArgs *a) {
+    const uint32_t across = ((uint32_t)a->columns + TILE_COLUMNS - 1u) / TILE_COLUMNS;
+    const uint32_t down = ((uint32_t)a->rows + TILE_ROWS - 1u) / TILE_ROWS;
+    Tile t;
+    t.column = k_block() % across * TILE_COLUMNS;
+    t.row = k_block() / across % down * TILE_ROWS;
+    t.outer = k_block() / across / down;
+    t.my_row = k_thread() / ACROSS * ROWS;
+    t.my_column = k_thread() % ACROSS * VECTOR;
+    return t;
+}
+
+K_FN bool has_column(const GpuArgs *a, const Tile *t) {
+    return t->column + t->my_column < (uint32_t)a->columns;
+}
+K_FN bool has_row(const GpuArgs *a, const Tile *t, int32_t row) {
+    return t->row + t->my_row + (uint32_t)row < (uint32_t)a->rows;
+}
+/* In the box, of this thread's first column in one of its rows. */
+K_FN uint32_t index_of(const GpuArgs *a, const Tile *t, int32_t row) {
+    return (t->outer * (uint32_t)a->rows + t->row + t->my_row + (uint32_t)row) *
+               (uint32_t)a->columns +
+           t->column + t->my_column;
+}
+
+K_FN void load_tile(const GpuArgs *a, const Tile *t, uint32_t w[ROWS][4]) {
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        if (has_column(a, t) && has_row(a, t, r)) {
+            k_load16(a->source + (int64_t)index_of(a, t, r) * ELEMENT_BYTES, w[r]);
+        } else {
+            w[r][0] = w[r][1] = w[r][2] = w[r][3] = 0u;
+        }
+    }
+}
+
+K_FN void check_finite(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]) {
+    uint32_t packed = 0u;
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        packed = packed_max(w[r], 4, packed);
+    }
+    if (packed_finite(packed)) {
+        return;
+    }
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        float x[VECTOR];
+        unpack(w[r], VECTOR, x);
+        const int64_t k = (int64_t)t->outer * a->axis + t->row + t->my_row + r;
+        report_nonfinite(a->report, x, VECTOR,
+                         a->first + k * a->inner + t->column + t->my_column, 1);
+    }
+}
+
+/* Weight v of this thread's rows, pruned. */
+K_FN void column_of(const uint32_t w[ROWS][4], int32_t v, float *x) {
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        float pair[2];
+        unpack(w[r] + (HALF ? v / 2 : v), HALF ? 2 : 1, pair);
+        x[r] = pair[HALF ? v % 2 : 0];
+    }
+#ifdef GROUP
+    prune(x, ROWS, 1);
+#endif
+}
+
+/* ---- scales */
+
+/* Divisors of the granules of a tile, by column. */
+typedef struct Divisors {
+    float t[GRANULES], r[GRANULES], unit[GRANULES];
+#if ASYMMETRIC
+    float z[GRANULES];
+#endif
+} Divisors;
+
+K_FN Divisor divisor_at(const Divisors *all, uint32_t granule) {
+    Divisor d = {0u, 0.0f, 0.0f, all->unit[granule], all->t[granule], all->r[granule]};
+    d.s = d.unit == 1.0f ? d.t : d.t * (d.unit > 1.0f ? 0x1p-64f : 0x1p64f);
+#if ASYMMETRIC
+    d.z = all->z[granule];
+#endif
+    return d;
+}
+K_FN void keep_divisor(Divisors *all, uint32_t granule, Divisor d) {
+    all->t[granule] = d.t;
+    all->r[granule] = d.r;
+    all->unit[granule] = d.unit;
+#if ASYMMETRIC
+    all->z[granule] = d.z;
+#endif
+}
+
+#ifndef GIVEN
+#if ASYMMETRIC
+typedef struct Ranges {
+    int32_t lo[THREADS * VECTOR], hi[THREADS * VECTOR];
+} Ranges;
+
+K_FN void leave_range(Ranges *all, const uint32_t w[ROWS][4]) {
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+        float x[ROWS];
+        int32_t lo = 0, hi = 0;
+        column_of(w, v, x);
+        K_UNROLL
+        for (int32_t r = 0; r < ROWS; r++) {
+            int32_t i = ordered(x[r]);
+            lo = i < lo ? i : lo;
+            hi = i > hi ? i : hi;
+        }
+        all->lo[k_thread() * VECTOR + (uint32_t)v] = lo;
+        all->hi[k_thread() * VECTOR + (uint32_t)v] = hi;
+    }
+}
+K_FN Limits granule_limits(const Ranges *all, uint32_t granule) {
+    const uint32_t first = granule / TILE_COLUMNS * STEPS * TILE_COLUMNS + granule % TILE_COLUMNS;
+    int32_t lo = 0, hi = 0;
+    K_UNROLL
+    for (uint32_t i = 0u; i < STEPS; i++) {
+        int32_t l = all->lo[first + i * TILE_COLUMNS], h = all->hi[first + i * TILE_COLUMNS];
+        lo = l < lo ? l : lo;
+        hi = h > hi ? h : hi;
+    }
+    Limits l = {unordered(lo), unordered(hi)};
+    return l;
+}
+#else
+typedef struct Ranges {
+    uint32_t packed[THREADS * 4]; /* magnitudes of VECTOR columns as they come */
+} Ranges;
+
+K_FN void leave_range(Ranges *all, const uint32_t w[ROWS][4]) {
+    K_UNROLL
+    for (int32_t i = 0; i < 4; i++) {
+        uint32_t m = 0u;
+        K_UNROLL
+        for (int32_t r = 0; r < ROWS; r++) {
+            m = packed_max(w[r] + i, 1, m); /* pruning never takes the largest */
+        }
+        all->packed[k_thread() * 4u + (uint32_t)i] = m;
+    }
+}
+K_FN Limits granule_limits(const Ranges *all, uint32_t granule) {
+    const uint32_t first = granule / TILE_COLUMNS * STEPS * TILE_COLUMNS + granule % TILE_COLUMNS;
+    uint32_t m = 0u;
+    K_UNROLL
+    for (uint32_t i = 0u; i < STEPS; i++) {
+#if HALF
+        uint32_t other = ((const uint16_t *)all->packed)[first + i * TILE_COLUMNS];
+#else
+        uint32_t other = all->packed[first + i * TILE_COLUMNS];
+#endif
+        m = other > m ? other : m;
+    }
+    Limits l = {0.0f, packed_value(m)};
+    return l;
+}
+#endif
+
+/* Is the granule in the box? Where it lies: its column, and its number down the rows. */
+K_FN bool granule_place(const GpuArgs *a, const Tile *t, uint32_t granule, uint32_t *column,
+                        uint32_t *block) {
+    *column = t->column + granule % TILE_COLUMNS;
+    *block = t->row / BLOCK + granule / TILE_COLUMNS;
+    return *column < (uint32_t)a->columns && *block * BLOCK < (uint32_t)a->rows;
+}
+
+K_FN void store_scale(const GpuArgs *a, const Tile *t, uint32_t granule, Divisor d) {
+    uint32_t column, block;
+    const uint32_t blocks = ((uint32_t)a->rows + BLOCK - 1u) / BLOCK;
+    if (!granule_place(a, t, granule, &column, &block)) {
+        return;
+    }
+#ifdef NBITS
+    const uint32_t index = column * blocks + block;
+    const int64_t bit = (int64_t)column * ((blocks * BITS + 7u) / 8u * 8u) + block * BITS;
+#else
+    const uint32_t index = (t->outer * blocks + block) * (uint32_t)a->columns + column;
+    const int64_t bit = (int64_t)index * BITS;
+#endif
+    put_scale(a->scales, index, d.code);
+#if ASYMMETRIC
+    put_bits(a->zeros, bit, (uint32_t)d.z);
+#else
+    (void)bit;
+#endif
+}
+
+/* The granule of this thread's column v. */
+K_FN uint32_t my_granule(const Tile *t, int32_t v) {
+    return t->my_row / BLOCK * TILE_COLUMNS + t->my_column + (uint32_t)v;
+}
+
+#if SEARCH
+/* All threads: leaves the divisors of least error. A thread keeps what it found for the granules
+ * whose scales it makes. */
+K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], Full f,
+                      const Ranges *ranges, Divisors *divisors, uint64_t *errors) {
+    const int32_t mine = (GRANULES + THREADS - 1) / THREADS;
+    Found found[(GRANULES + THREADS - 1) / THREADS];
+    K_UNROLL
+    for (int32_t i = 0; i < mine; i++) {
+        found[i].least = ~(uint64_t)0;
+        found[i].ratio = 0;
+    }
+    K_ROLL
+    for (int32_t ratio = 0; ratio <= K_RATIOS; ratio++) { /* the last round stores the best */
+        K_UNROLL
+        for (int32_t i = 0; i < mine; i++) {
+            const uint32_t granule = k_thread() + (uint32_t)i * THREADS;
+            if (granule < GRANULES) {
+                Limits l = granule_limits(ranges, granule);
+                float quotient = range_quotient(l.hi - l.lo, f.full, f.r);
+                Divisor d = scale_at(l, f, quotient,
+                                     k_ratio(ratio < K_RATIOS ? ratio : found[i].ratio));
+                keep_divisor(divisors, granule, d);
+                errors[granule] = 0u;
+                if (ratio == K_RATIOS) {
+                    store_scale(a, t, granule, d);
+                }
+            }
+        }
+        k_sync();
+        K_UNROLL
+        for (int32_t v = 0; v < VECTOR && ratio < K_RATIOS; v++) {
+            float x[ROWS];
+            const uint32_t granule = my_granule(t, v);
+            Limits l = granule_limits(ranges, granule);
+            column_of(w, v, x);
+            uint64_t sum =
+                errors_of(x, ROWS, divisor_at(divisors, granule), k_error_unit(l.lo, l.hi));
+            k_atomic_add(errors + granule, sum);
+        }
+        k_sync();
+        K_UNROLL
+        for (int32_t i = 0; i < mine && ratio < K_RATIOS; i++) {
+            const uint32_t granule = k_thread() + (uint32_t)i * THREADS;
+            if (granule < GRANULES) {
+                consider(&found[i], errors[granule], ratio);
+            }
+        }
+    }
+}
+#else
+/* All threads. */
+K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], Full f,
+                      const Ranges *ranges, Divisors *divisors, uint64_t *errors) {
+    (void)w;
+    (void)errors;
+    K_UNROLL
+    for (uint32_t granule = k_thread(); granule < GRANULES; granule += THREADS) {
+        Divisor d = scale_by_range(granule_limits(ranges, granule), f);
+        keep_divisor(divisors, granule, d);
+        store_scale(a, t, granule, d);
+    }
+    k_sync();
+}
+#endif
+#endif
+
+/* Divisors of this thread's columns. */
+K_FN void my_divisors(const GpuArgs *a, const Tile *t, const Divisors *divisors, Divisor *d) {
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+#ifdef GIVEN
+        int64_t channel = 0;
+        if (has_column(a, t) && a->channels > 1) {
+            channel = (t->column + t->my_column + (uint32_t)v) / a->run % a->channels;
+        }
+        d[v] = divisor_of(a->s[channel], ASYMMETRIC ? a->z[channel] : 0.0f);
+        (void)divisors;
+#else
+        d[v] = divisor_at(divisors, my_granule(t, v));
+        (void)a;
+#endif
+    }
+}
+
+/* ---- codes */
+
+K_FN void encode_one(float *x, Divisor d) {
+    bring_near(x, 1, d);
+    *x = divide(*x, d);
+    if (ASYMMETRIC) {
+        *x = k_rint(*x) + d.z;
+    }
+}
+
+#ifdef NBITS
+#define RUN ROWS /* codes of one column are neighbours in memory */
+#define RUNS VECTOR
+#define COLUMN_WORDS (TILE_ROWS * BITS / 32)
+
+K_FN void encode_tile(const uint32_t w[ROWS][4], const Divisor *d,
+                      uint32_t codes[RUNS][WORDS_OF(RUN)]) {
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+        float x[ROWS];
+        column_of(w, v, x);
+        K_UNROLL
+        for (int32_t r = 0; r < ROWS; r++) {
+            encode_one(x + r, d[v]);
+        }
+        encode_codes(x, ROWS, codes[v]);
+    }
+}
+
+K_FN float stored_at(uint32_t codes[RUNS][WORDS_OF(RUN)], int32_t r, int32_t v, Divisor d) {
+    return decode_code(code_at(codes[v], r), d.s, d.z);
+}
+
+/* All threads: columns are turned in shared memory, so that each is written in long pieces. Whole
+ * blocks are: what is missing of the last one has been encoded as 0. */
+K_FN void store_tile(const GpuArgs *a, const Tile *t, uint32_t codes[RUNS][WORDS_OF(RUN)]) {
+    K_SHARED(uint32_t, turned, TILE_COLUMNS *(COLUMN_WORDS + 1));
+    const uint32_t flips = nbits_flips();
+    const uint32_t blocks = ((uint32_t)a->rows + BLOCK - 1u) / BLOCK;
+    const uint32_t row_words = blocks * (BLOCK * BITS / 32); /* of an output row */
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+        uint32_t *column = turned + (t->my_column + (uint32_t)v) * (COLUMN_WORDS + 1);
+#if ROWS * BITS >= 32
+        K_UNROLL
+        for (int32_t i = 0; i < WORDS_OF(ROWS); i++) {
+            column[t->my_row * BITS / 32u + (uint32_t)i] = codes[v][i] ^ flips;
+        }
+#else
+        ((uint16_t *)column)[t->my_row * BITS / 16u] = (uint16_t)(codes[v][0] ^ flips);
+#endif
+    }
+    k_sync();
+    const uint32_t first = t->row * BITS / 32u; /* of this tile in an output row */
+    for (uint32_t i = k_thread(); i < TILE_COLUMNS * COLUMN_WORDS; i += THREADS) {
+        const uint32_t column = i / COLUMN_WORDS, word = i % COLUMN_WORDS;
+        if (t->column + column < (uint32_t)a->columns && first + word < row_words) {
+            k_store4(a->codes + ((int64_t)(t->column + column) * row_words + first + word) * 4,
+                     turned[column * (COLUMN_WORDS + 1) + word]);
+        }
+    }
+}
+
+#else
+#define RUN VECTOR /* codes of one row are neighbours in memory */
+#define RUNS ROWS
+
+K_FN void encode_tile(const uint32_t w[ROWS][4], const Divisor *d,
+                      uint32_t codes[RUNS][WORDS_OF(RUN)]) {
+#ifdef GROUP
+    K_UNROLL
+    for (int32_t first = 0; first < ROWS; first += GROUP) {
+        float x[GROUP * VECTOR];
+        K_UNROLL
+        for (int32_t r = 0; r < GROUP; r++) {
+            unpack(w[first + r], VECTOR, x + r * VECTOR);
+        }
+        K_UNROLL
+        for (int32_t v = 0; v < VECTOR; v++) {
+            prune_group(x + v, VECTOR);
+        }
+        K_UNROLL
+        for (int32_t r = 0; r < GROUP; r++) {
+            K_UNROLL
+            for (int32_t v = 0; v < VECTOR; v++) {
+                encode_one(x + r * VECTOR + v, d[v]);
+            }
+            encode_codes(x + r * VECTOR, VECTOR, codes[first + r]);
+        }
+    }
+#else
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        float x[VECTOR];
+        unpack(w[r], VECTOR, x);
+        K_UNROLL
+        for (int32_t v = 0; v < VECTOR; v++) {
+            encode_one(x + v, d[v]);
+        }
+        encode_codes(x, VECTOR, codes[r]);
+    }
+#endif
+}
+
+K_FN float stored_at(uint32_t codes[RUNS][WORDS_OF(RUN)], int32_t r, int32_t v, Divisor d) {
+    return decode_code(code_at(codes[r], v), d.s, d.z);
+}
+
+K_FN void store_tile(const GpuArgs *a, const Tile *t, uint32_t codes[RUNS][WORDS_OF(RUN)]) {
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        if (has_column(a, t) && has_row(a, t, r)) {
+            store_codes(a->codes + (int64_t)index_of(a, t, r) * BITS / 8, codes[r], VECTOR);
+        }
+    }
+}
+#endif
+
+#if METRICS
+/* All threads. Strips are 64 columns of a row: 64 / VECTOR lanes. */
+K_FN void compare_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4],
+                       uint32_t codes[RUNS][WORDS_OF(RUN)], const Divisor *d) {
+    K_SHARED(Gathered, gathered, 1);
+    uint32_t zeros = 0u, error = 0u;
+    gather_begin(gathered);
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        float x[VECTOR], q[VECTOR];
+        uint32_t none = 0u;
+        const bool inside = has_column(a, t) && has_row(a, t, r);
+        unpack(w[r], VECTOR, x);
+        K_UNROLL
+        for (int32_t v = 0; v < VECTOR; v++) {
+            q[v] = stored_at(codes, r, v, d[v]);
+        }
+        Sums sums = join_lanes(compare(x, q, VECTOR, inside ? &zeros : &none, &error),
+                               K_STRIP / VECTOR);
+        if (inside && t->my_column % K_STRIP == 0u) {
+            gather_strip(gathered, sums);
+        }
+    }
+    gather_end(gathered, zeros, error, a->report);
+}
+#endif
+
+K_KERNEL(encode) {
+    uint32_t w[ROWS][4], codes[RUNS][WORDS_OF(RUN)];
+    Divisor d[VECTOR];
+    const Tile t = tile_of(&a);
+    load_tile(&a, &t, w);
+    check_finite(&a, &t, w);
+#ifdef GIVEN
+    my_divisors(&a, &t, 0, d);
+#else
+    K_SHARED(Ranges, ranges, 1);
+    K_SHARED(Divisors, divisors, 1);
+    uint64_t *errors = 0;
+#if SEARCH
+    K_SHARED(uint64_t, sums, GRANULES);
+    errors = sums;
+#endif
+    leave_range(ranges, w);
+    k_sync();
+    find_scales(&a, &t, w, full_of(a.super), ranges, divisors, errors);
+    my_divisors(&a, &t, divisors, d);
+#endif
+    encode_tile(w, d, codes);
+    store_tile(&a, &t, codes);
+#if METRICS
+    compare_tile(&a, &t, w, codes, d);
+#endif
+}

@@ -1,0 +1,52 @@
+/* N:M pruning of weights that lie in registers: of each GROUP the KEEP largest magnitudes stay, of
+ * equals the one with the lower index; the others become +0. Missing weights of a last, short group
+ * are given as 0: they beat nobody. */
+#ifndef KERNELS_GPU_PRUNE_H
+#define KERNELS_GPU_PRUNE_H
+#include "kernels/gpu/threads.h"
+
+#ifdef GROUP
+#if GROUP == 4 && KEEP == 2
+/* A weight goes when it loses at least two of its three comparisons. */
+K_FN bool two_of(bool a, bool b, bool c) {
+    return (a && b) || (a && c) || (b && c);
+}
+K_FN void prune_group(float *x, int32_t stride) {
+    uint32_t a = k_magnitude(x[0]), b = k_magnitude(x[stride]);
+    uint32_t c = k_magnitude(x[2 * stride]), d = k_magnitude(x[3 * stride]);
+    bool ab = a >= b, ac = a >= c, ad = a >= d, bc = b >= c, bd = b >= d, cd = c >= d;
+    x[0] = two_of(!ab, !ac, !ad) ? 0.0f : x[0];
+    x[stride] = two_of(ab, !bc, !bd) ? 0.0f : x[stride];
+    x[2 * stride] = two_of(ac, bc, !cd) ? 0.0f : x[2 * stride];
+    x[3 * stride] = two_of(ad, bd, cd) ? 0.0f : x[3 * stride];
+}
+#else
+K_FN void prune_group(float *x, int32_t stride) {
+    bool goes[GROUP];
+    K_UNROLL
+    for (int32_t i = 0; i < GROUP; i++) {
+        uint32_t mine = k_magnitude(x[i * stride]);
+        int32_t larger = 0;
+        K_UNROLL
+        for (int32_t j = 0; j < GROUP; j++) {
+            uint32_t other = k_magnitude(x[j * stride]);
+            larger += j != i && (j < i ? other >= mine : other > mine) ? 1 : 0;
+        }
+        goes[i] = larger >= KEEP;
+    }
+    K_UNROLL
+    for (int32_t i = 0; i < GROUP; i++) {
+        x[i * stride] = goes[i] ? 0.0f : x[i * stride];
+    }
+}
+#endif
+
+/* n weights, `stride` apart, whole groups. */
+K_FN void prune(float *x, int32_t n, int32_t stride) {
+    K_UNROLL
+    for (int32_t i = 0; i < n; i += GROUP) {
+        prune_group(x + i * stride, stride);
+    }
+}
+#endif
+#endif

@@ -1,0 +1,112 @@
+/* What a chunk reports: weights that are not finite and, with METRICS, the comparison of
+ * kernels/compare.h. A block gathers in shared memory and adds to GpuReport once; everything added
+ * is an integer, so nothing depends on who comes first. */
+#ifndef KERNELS_GPU_REPORT_H
+#define KERNELS_GPU_REPORT_H
+#include "kernels/gpu/element.h"
+
+/* Rare, so one by one. `tensor` is the index in the tensor of x[0], neighbours `stride` apart. */
+K_FN void report_nonfinite(GpuReport *report, const float *x, int32_t n, int64_t tensor,
+                           int64_t stride) {
+    for (int32_t i = 0; i < n; i++) {
+        if (k_magnitude(x[i]) >= 0x7f800000u) {
+            k_atomic_add(&report->nonfinite, 1u);
+            k_atomic_max_u64(&report->not_first, ~(uint64_t)(tensor + i * stride));
+        }
+    }
+}
+
+#if METRICS
+typedef struct Sums {
+    float ww, qq, ee;
+} Sums;
+
+/* The first levels of the strip's tree, within a thread: n = 2, 4, 8 or 16 neighbours. w came in,
+ * q is stored; zeros and largest error are folded into *zeros and *error. */
+K_FN Sums compare(const float *w, const float *q, int32_t n, uint32_t *zeros, uint32_t *error) {
+    float ww[16], qq[16], ee[16];
+    K_UNROLL
+    for (int32_t i = 0; i < n; i++) {
+        float e = w[i] - q[i];
+        uint32_t m = k_magnitude(e);
+        ww[i] = w[i] * w[i];
+        qq[i] = q[i] * q[i];
+        ee[i] = e * e;
+        *zeros += q[i] == 0.0f ? 1u : 0u;
+        *error = m > *error ? m : *error;
+    }
+    K_UNROLL
+    for (int32_t half = 1; half < n; half *= 2) {
+        K_UNROLL
+        for (int32_t i = 0; i < n; i += 2 * half) {
+            ww[i] += ww[i + half];
+            qq[i] += qq[i + half];
+            ee[i] += ee[i + half];
+        }
+    }
+    Sums sums = {ww[0], qq[0], ee[0]};
+    return sums;
+}
+
+K_FN float add_lane(float x, uint32_t mask) {
+    /* the lower lane's value first; addition commutes, so both lanes get the same */
+    return x + k_float(k_xor(k_bits(x), mask));
+}
+
+/* All lanes: the rest of the tree, over `lanes` neighbouring lanes (a power of two). */
+K_FN Sums join_lanes(Sums s, uint32_t lanes) {
+    K_UNROLL
+    for (uint32_t mask = 1u; mask < lanes; mask *= 2u) {
+        s.ww = add_lane(s.ww, mask);
+        s.qq = add_lane(s.qq, mask);
+        s.ee = add_lane(s.ee, mask);
+    }
+    return s;
+}
+
+K_FN void add_limbs(uint64_t *limbs, float x) {
+    uint32_t limb;
+    uint64_t low, high;
+    k_limb_parts(x, &limb, &low, &high);
+    k_atomic_add(limbs + limb, low);
+    k_atomic_add(limbs + limb + 1, high);
+}
+
+/* Strips are added here; one for a block of threads. It begins like GpuReport. */
+typedef struct Gathered {
+    uint64_t ww[K_LIMBS], qq[K_LIMBS], ee[K_LIMBS], zeros;
+    uint32_t max_error, padding;
+} Gathered;
+
+/* All threads. */
+K_FN void gather_begin(Gathered *g) {
+    uint64_t *all = (uint64_t *)g;
+    for (uint32_t i = k_thread(); i < sizeof(Gathered) / 8u; i += THREADS) {
+        all[i] = 0u;
+    }
+    k_sync();
+}
+K_FN void gather_strip(Gathered *g, Sums s) {
+    add_limbs(g->ww, s.ww);
+    add_limbs(g->qq, s.qq);
+    add_limbs(g->ee, s.ee);
+}
+/* All threads: what each has counted, and the block's strips, into the report. */
+K_FN void gather_end(Gathered *g, uint32_t zeros, uint32_t error, GpuReport *report) {
+    k_atomic_add(&g->zeros, zeros);
+    k_atomic_max_u32(&g->max_error, error);
+    k_sync();
+    const uint64_t *from = (const uint64_t *)g;
+    uint64_t *to = (uint64_t *)report;
+    for (uint32_t i = k_thread(); i < 3u * K_LIMBS; i += THREADS) {
+        if (from[i] != 0u) {
+            k_atomic_add(to + i, from[i]);
+        }
+    }
+    if (k_thread() == 0u) {
+        k_atomic_add(&report->zeros, g->zeros);
+        k_atomic_max_u32(&report->max_error, g->max_error);
+    }
+}
+#endif
+#endif
