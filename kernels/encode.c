@@ -2,6 +2,7 @@
  * the cache between the steps; a block too long for a tile is loaded again for each. */
 #include "kernels/scale.h"
 #include "kernels/state.h"
+#include "kernels/tile.h"
 #include <assert.h>
 #include <string.h>
 

@@ -4,8 +4,9 @@
  * The chunk is a box of the unit view (kernels/shape.h), copied together: element (o, k, i) of it,
  * o < outer, k < rows, i < columns, lies at (o * rows + k) * columns + i, and is element
  * first + (o * axis + k) * inner + i of the tensor. Outputs are those of kernel_extent: they begin
- * with the chunk. Codes, zeros and the report are zeroed before a launch; all buffers are aligned
- * to 16 bytes and may be written up to the next multiple of 16. */
+ * with the chunk. Codes, zeros and the report are zeroed before a launch, ranges and errors before
+ * a survey. All buffers are aligned to 16 bytes and have room up to the next multiple of 16; the
+ * source is followed by zeros up to there. */
 #ifndef KERNELS_GPU_ARGS_H
 #define KERNELS_GPU_ARGS_H
 #include "kernels/compare.h"

@@ -34,7 +34,7 @@ K_FN void encode_codes(const float *x, int32_t n, uint32_t *out) {
     }
 }
 
-#elif defined __CUDACC_RTC__ && JOIN(FORMAT, _CVT_ARCH) > 0 && K_ARCH >= JOIN(FORMAT, _CVT_ARCH)
+#elif defined __CUDACC_RTC__ && JOIN(ELEMENT, _CVT_ARCH) > 0 && K_ARCH >= JOIN(ELEMENT, _CVT_ARCH)
 /* Two conversions at a time, by the instruction that is called like the format. They saturate, and
  * for finite quotients they are the format's encode. */
 #define FP8_TEXT_OF(name) #name
@@ -43,9 +43,9 @@ K_FN void encode_codes(const float *x, int32_t n, uint32_t *out) {
     K_UNROLL
     for (int32_t i = 0; i < n; i += 4) {
         uint16_t low, high;
-        asm("cvt.rn.satfinite." FP8_TEXT(FORMAT) "x2.f32 %0, %1, %2;"
+        asm("cvt.rn.satfinite." FP8_TEXT(ELEMENT) "x2.f32 %0, %1, %2;"
             : "=h"(low) : "f"(x[i + 1]), "f"(x[i]));
-        asm("cvt.rn.satfinite." FP8_TEXT(FORMAT) "x2.f32 %0, %1, %2;"
+        asm("cvt.rn.satfinite." FP8_TEXT(ELEMENT) "x2.f32 %0, %1, %2;"
             : "=h"(high) : "f"(x[i + 3]), "f"(x[i + 2]));
         out[i / 4] = (uint32_t)low | (uint32_t)high << 16;
     }
@@ -59,7 +59,7 @@ K_FN void encode_codes(const float *x, int32_t n, uint32_t *out) {
     }
     K_UNROLL
     for (int32_t i = 0; i < n; i++) {
-        uint32_t code = JOIN(FORMAT, _encode)(x[i]);
+        uint32_t code = JOIN(ELEMENT, _encode)(x[i]);
         int32_t bit = i * BITS;
         out[bit / 32] |= code << bit % 32;
         if (bit % 32 + BITS > 32) {
@@ -91,7 +91,7 @@ K_FN uint32_t code_at(const uint32_t *words, int32_t i) {
     return code & ((1u << BITS) - 1u);
 }
 K_FN float decode_code(uint32_t code, float s, float z) {
-    float x = JOIN(FORMAT, _decode)(code);
+    float x = JOIN(ELEMENT, _decode)(code);
     return (ASYMMETRIC ? x - z : x) * s;
 }
 

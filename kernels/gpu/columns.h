@@ -7,7 +7,7 @@
  * The box is [outer][rows][columns], columns a multiple of VECTOR. Missing rows and columns are
  * read as 0 and not stored.
  *
- * The text defines SOURCE, FORMAT, SCALE, BLOCK (it divides TILE_ROWS), THREADS, RESIDENT, METRICS,
+ * The text defines SOURCE, ELEMENT, SCALE, BLOCK (it divides TILE_ROWS), THREADS, RESIDENT, METRICS,
  * SEARCH, and as wanted GIVEN, NBITS, KEEP and GROUP (ROWS % GROUP == 0). Tiles are counted in
  * GpuArgs.units, one for a block of threads. */
 #include "kernels/gpu/prune.h"
@@ -51,14 +51,17 @@ K_FN uint32_t index_of(const GpuArgs *a, const Tile *t, int32_t row) {
            t->column + t->my_column;
 }
 
+K_FN void load_row(const GpuArgs *a, const Tile *t, int32_t r, uint32_t *w) {
+    if (has_column(a, t) && has_row(a, t, r)) {
+        k_load16(a->source + (int64_t)index_of(a, t, r) * ELEMENT_BYTES, w);
+    } else {
+        w[0] = w[1] = w[2] = w[3] = 0u;
+    }
+}
 K_FN void load_tile(const GpuArgs *a, const Tile *t, uint32_t w[ROWS][4]) {
     K_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
-        if (has_column(a, t) && has_row(a, t, r)) {
-            k_load16(a->source + (int64_t)index_of(a, t, r) * ELEMENT_BYTES, w[r]);
-        } else {
-            w[r][0] = w[r][1] = w[r][2] = w[r][3] = 0u;
-        }
+        load_row(a, t, r, w[r]);
     }
 }
 
@@ -68,20 +71,48 @@ K_FN void check_finite(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4
     for (int32_t r = 0; r < ROWS; r++) {
         packed = packed_max(w[r], 4, packed);
     }
-    if (packed_finite(packed)) {
-        return;
-    }
-    K_UNROLL
-    for (int32_t r = 0; r < ROWS; r++) {
-        float x[VECTOR];
-        unpack(w[r], VECTOR, x);
-        const int64_t k = (int64_t)t->outer * a->axis + t->row + t->my_row + r;
-        report_nonfinite(a->report, x, VECTOR,
-                         a->first + k * a->inner + t->column + t->my_column, 1);
+    for (int32_t r = 0; r < ROWS && !packed_finite(packed); r++) {
+        if (has_column(a, t) && has_row(a, t, r)) {
+            const int64_t k = t->outer * a->axis + t->row + t->my_row + r;
+            report_nonfinite(a->source, a->report, index_of(a, t, r),
+                             a->first + k * a->inner + t->column + t->my_column, VECTOR);
+        }
     }
 }
 
-/* Weight v of this thread's rows, pruned. */
+#ifdef GROUP
+/* Prunes down the columns, in the registers. */
+K_FN void prune_tile(uint32_t w[ROWS][4]) {
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r += GROUP) {
+        K_UNROLL
+        for (int32_t i = 0; i < 4; i++) {
+#if PAIRS
+            prune_pairs(&w[r][i], &w[r + 1][i], &w[r + 2][i], &w[r + 3][i]);
+#else
+            const int32_t in_word = HALF ? 2 : 1;
+            float x[GROUP * 2];
+            K_UNROLL
+            for (int32_t g = 0; g < GROUP; g++) {
+                unpack(w[r + g] + i, in_word, x + g * in_word);
+            }
+            K_UNROLL
+            for (int32_t v = 0; v < in_word; v++) {
+                prune_group(x + v, in_word);
+            }
+            K_UNROLL
+            for (int32_t g = 0; g < GROUP; g++) { /* what became +0; the rest stays as it was */
+                uint32_t low = k_bits(x[g * in_word]) == 0u ? 0xffffu : 0u;
+                uint32_t high = k_bits(x[g * in_word + in_word - 1]) == 0u ? 0xffff0000u : 0u;
+                w[r + g][i] &= ~(HALF ? low | high : low | low << 16);
+            }
+#endif
+        }
+    }
+}
+#endif
+
+/* Weight v of this thread's rows. */
 K_FN void column_of(const uint32_t w[ROWS][4], int32_t v, float *x) {
     K_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
@@ -89,9 +120,6 @@ K_FN void column_of(const uint32_t w[ROWS][4], int32_t v, float *x) {
         unpack(w[r] + (HALF ? v / 2 : v), HALF ? 2 : 1, pair);
         x[r] = pair[HALF ? v % 2 : 0];
     }
-#ifdef GROUP
-    prune(x, ROWS, 1);
-#endif
 }
 
 /* ---- scales */
@@ -166,7 +194,7 @@ K_FN void leave_range(Ranges *all, const uint32_t w[ROWS][4]) {
         uint32_t m = 0u;
         K_UNROLL
         for (int32_t r = 0; r < ROWS; r++) {
-            m = packed_max(w[r] + i, 1, m); /* pruning never takes the largest */
+            m = packed_max(w[r] + i, 1, m);
         }
         all->packed[k_thread() * 4u + (uint32_t)i] = m;
     }
@@ -278,7 +306,7 @@ K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]
                       const Ranges *ranges, Divisors *divisors, uint64_t *errors) {
     (void)w;
     (void)errors;
-    K_UNROLL
+    K_ROLL
     for (uint32_t granule = k_thread(); granule < GRANULES; granule += THREADS) {
         Divisor d = scale_by_range(granule_limits(ranges, granule), f);
         keep_divisor(divisors, granule, d);
@@ -309,40 +337,60 @@ K_FN void my_divisors(const GpuArgs *a, const Tile *t, const Divisors *divisors,
 
 /* ---- codes */
 
-K_FN void encode_one(float *x, Divisor d) {
-    bring_near(x, 1, d);
-    *x = divide(*x, d);
-    if (ASYMMETRIC) {
-        *x = k_rint(*x) + d.z;
-    }
-}
-
-#ifdef NBITS
-#define RUN ROWS /* codes of one column are neighbours in memory */
-#define RUNS VECTOR
-#define COLUMN_WORDS (TILE_ROWS * BITS / 32)
-
-K_FN void encode_tile(const uint32_t w[ROWS][4], const Divisor *d,
-                      uint32_t codes[RUNS][WORDS_OF(RUN)]) {
+/* Weights as `divide` takes them: where a column's divisor is out of the ordinary, this thread's are
+ * multiplied where they stand. False: there is none. */
+K_FN bool bring_tile_near(uint32_t w[ROWS][4], const Divisor *d) {
+    bool rare = false;
     K_UNROLL
     for (int32_t v = 0; v < VECTOR; v++) {
-        float x[ROWS];
-        column_of(w, v, x);
+        rare = rare || (SOURCE != K_FLOAT16 && d[v].unit != 1.0f);
+    }
+    if (rare) {
         K_UNROLL
         for (int32_t r = 0; r < ROWS; r++) {
-            encode_one(x + r, d[v]);
+            K_UNROLL
+            for (int32_t i = 0; i < 4; i++) {
+#if HALF /* bfloat16; what is too small for it afterwards is far below the least code */
+                uint32_t low = k_bits(k_float(w[r][i] << 16) * d[2 * i].unit);
+                uint32_t high = k_bits(k_float(w[r][i] & 0xffff0000u) * d[2 * i + 1].unit);
+                w[r][i] = low >> 16 | (high & 0xffff0000u);
+#else
+                w[r][i] = k_bits(k_float(w[r][i]) * d[i].unit);
+#endif
+            }
         }
-        encode_codes(x, ROWS, codes[v]);
+    }
+    return rare;
+}
+
+K_FN float encode_one(float x, Divisor d) {
+    x = divide(x, d);
+    return ASYMMETRIC ? k_rint(x) + d.z : x;
+}
+
+#if METRICS
+/* All threads: compares one row of each thread. A strip is 64 columns, 64 / VECTOR lanes. */
+K_FN void compare_row(const GpuArgs *a, const Tile *t, int32_t r, const uint32_t *w, const float *q,
+                      Gathered *gathered, uint32_t *zeros, uint32_t *error) {
+    float x[VECTOR];
+    uint32_t none = 0u;
+    const bool inside = has_column(a, t) && has_row(a, t, r);
+    unpack(w, VECTOR, x);
+    const Sums sums = join_lanes(compare(x, q, VECTOR, inside ? zeros : &none, error),
+                                 K_STRIP / VECTOR);
+    if (inside && t->my_column % K_STRIP == 0u) {
+        gather_strip(gathered, sums);
     }
 }
+#endif
 
-K_FN float stored_at(uint32_t codes[RUNS][WORDS_OF(RUN)], int32_t r, int32_t v, Divisor d) {
-    return decode_code(code_at(codes[v], r), d.s, d.z);
-}
+#ifdef NBITS
+/* Codes of a column are neighbours: each thread packs ROWS of each of its columns, the columns are
+ * turned in shared memory, so that each is written in long pieces. Whole blocks are written: what is
+ * missing of the last one has been encoded as 0. All threads. */
+#define COLUMN_WORDS (TILE_ROWS * BITS / 32)
 
-/* All threads: columns are turned in shared memory, so that each is written in long pieces. Whole
- * blocks are: what is missing of the last one has been encoded as 0. */
-K_FN void store_tile(const GpuArgs *a, const Tile *t, uint32_t codes[RUNS][WORDS_OF(RUN)]) {
+K_FN void store_columns(const GpuArgs *a, const Tile *t, uint32_t codes[VECTOR][WORDS_OF(ROWS)]) {
     K_SHARED(uint32_t, turned, TILE_COLUMNS *(COLUMN_WORDS + 1));
     const uint32_t flips = nbits_flips();
     const uint32_t blocks = ((uint32_t)a->rows + BLOCK - 1u) / BLOCK;
@@ -370,94 +418,96 @@ K_FN void store_tile(const GpuArgs *a, const Tile *t, uint32_t codes[RUNS][WORDS
     }
 }
 
-#else
-#define RUN VECTOR /* codes of one row are neighbours in memory */
-#define RUNS ROWS
-
-K_FN void encode_tile(const uint32_t w[ROWS][4], const Divisor *d,
-                      uint32_t codes[RUNS][WORDS_OF(RUN)]) {
-#ifdef GROUP
+K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], const Divisor *d,
+                      bool changed) {
+    uint32_t codes[VECTOR][WORDS_OF(ROWS)];
     K_UNROLL
-    for (int32_t first = 0; first < ROWS; first += GROUP) {
-        float x[GROUP * VECTOR];
+    for (int32_t v = 0; v < VECTOR; v++) {
+        float x[ROWS];
+        column_of(w, v, x);
         K_UNROLL
-        for (int32_t r = 0; r < GROUP; r++) {
-            unpack(w[first + r], VECTOR, x + r * VECTOR);
+        for (int32_t r = 0; r < ROWS; r++) {
+            x[r] = encode_one(x[r], d[v]);
         }
-        K_UNROLL
-        for (int32_t v = 0; v < VECTOR; v++) {
-            prune_group(x + v, VECTOR);
-        }
-        K_UNROLL
-        for (int32_t r = 0; r < GROUP; r++) {
-            K_UNROLL
-            for (int32_t v = 0; v < VECTOR; v++) {
-                encode_one(x + r * VECTOR + v, d[v]);
-            }
-            encode_codes(x + r * VECTOR, VECTOR, codes[first + r]);
-        }
+        encode_codes(x, ROWS, codes[v]);
     }
-#else
-    K_UNROLL
-    for (int32_t r = 0; r < ROWS; r++) {
-        float x[VECTOR];
-        unpack(w[r], VECTOR, x);
-        K_UNROLL
-        for (int32_t v = 0; v < VECTOR; v++) {
-            encode_one(x + v, d[v]);
-        }
-        encode_codes(x, VECTOR, codes[r]);
-    }
-#endif
-}
-
-K_FN float stored_at(uint32_t codes[RUNS][WORDS_OF(RUN)], int32_t r, int32_t v, Divisor d) {
-    return decode_code(code_at(codes[r], v), d.s, d.z);
-}
-
-K_FN void store_tile(const GpuArgs *a, const Tile *t, uint32_t codes[RUNS][WORDS_OF(RUN)]) {
-    K_UNROLL
-    for (int32_t r = 0; r < ROWS; r++) {
-        if (has_column(a, t) && has_row(a, t, r)) {
-            store_codes(a->codes + (int64_t)index_of(a, t, r) * BITS / 8, codes[r], VECTOR);
-        }
-    }
-}
-#endif
-
+    store_columns(a, t, codes);
 #if METRICS
-/* All threads. Strips are 64 columns of a row: 64 / VECTOR lanes. */
-K_FN void compare_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4],
-                       uint32_t codes[RUNS][WORDS_OF(RUN)], const Divisor *d) {
     K_SHARED(Gathered, gathered, 1);
     uint32_t zeros = 0u, error = 0u;
     gather_begin(gathered);
     K_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
-        float x[VECTOR], q[VECTOR];
-        uint32_t none = 0u;
-        const bool inside = has_column(a, t) && has_row(a, t, r);
+        float q[VECTOR];
+        K_UNROLL
+        for (int32_t v = 0; v < VECTOR; v++) {
+            q[v] = decode_code(code_at(codes[v], r), d[v].s, d[v].z);
+        }
+        uint32_t came[4] = {w[r][0], w[r][1], w[r][2], w[r][3]};
+        if (changed) {
+            load_row(a, t, r, came);
+        }
+        compare_row(a, t, r, came, q, gathered, &zeros, &error);
+    }
+    gather_end(gathered, zeros, error, a->report);
+#else
+    (void)changed;
+#endif
+}
+
+#else
+/* Codes of a row are neighbours: row by row. All threads. */
+K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], const Divisor *d,
+                      bool changed) {
+#if METRICS
+    K_SHARED(Gathered, gathered, 1);
+    uint32_t zeros = 0u, error = 0u;
+    gather_begin(gathered);
+#endif
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        float x[VECTOR];
+        uint32_t codes[WORDS_OF(VECTOR)];
         unpack(w[r], VECTOR, x);
         K_UNROLL
         for (int32_t v = 0; v < VECTOR; v++) {
-            q[v] = stored_at(codes, r, v, d[v]);
+            x[v] = encode_one(x[v], d[v]);
         }
-        Sums sums = join_lanes(compare(x, q, VECTOR, inside ? &zeros : &none, &error),
-                               K_STRIP / VECTOR);
-        if (inside && t->my_column % K_STRIP == 0u) {
-            gather_strip(gathered, sums);
+        encode_codes(x, VECTOR, codes);
+        if (has_column(a, t) && has_row(a, t, r)) {
+            store_codes(a->codes + (int64_t)index_of(a, t, r) * BITS / 8, codes, VECTOR);
         }
+#if METRICS
+        uint32_t came[4] = {w[r][0], w[r][1], w[r][2], w[r][3]};
+        if (changed) {
+            load_row(a, t, r, came);
+        }
+        K_UNROLL
+        for (int32_t v = 0; v < VECTOR; v++) {
+            x[v] = decode_code(code_at(codes, v), d[v].s, d[v].z);
+        }
+        compare_row(a, t, r, came, x, gathered, &zeros, &error);
+#endif
     }
+#if METRICS
     gather_end(gathered, zeros, error, a->report);
+#endif
+    (void)changed;
 }
 #endif
 
 K_KERNEL(encode) {
-    uint32_t w[ROWS][4], codes[RUNS][WORDS_OF(RUN)];
+    uint32_t w[ROWS][4];
     Divisor d[VECTOR];
     const Tile t = tile_of(&a);
     load_tile(&a, &t, w);
     check_finite(&a, &t, w);
+#ifdef GROUP
+    prune_tile(w);
+    const bool pruned = true;
+#else
+    const bool pruned = false;
+#endif
 #ifdef GIVEN
     my_divisors(&a, &t, 0, d);
 #else
@@ -473,9 +523,6 @@ K_KERNEL(encode) {
     find_scales(&a, &t, w, full_of(a.super), ranges, divisors, errors);
     my_divisors(&a, &t, divisors, d);
 #endif
-    encode_tile(w, d, codes);
-    store_tile(&a, &t, codes);
-#if METRICS
-    compare_tile(&a, &t, w, codes, d);
-#endif
+    const bool changed = bring_tile_near(w, d) || pruned;
+    encode_tile(&a, &t, w, d, changed);
 }

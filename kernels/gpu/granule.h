@@ -1,5 +1,5 @@
 /* From the range of a granule to its scale. The emitted text has defined
- *     FORMAT   the element format: int4, ... (its header is included)
+ *     ELEMENT   the element format: int4, ... (its header is included)
  *     SCALE    type of the stored scale: K_FLOAT, ... */
 #ifndef KERNELS_GPU_GRANULE_H
 #define KERNELS_GPU_GRANULE_H
@@ -7,14 +7,14 @@
 
 #define JOIN_OF(a, b) a##b
 #define JOIN(a, b) JOIN_OF(a, b)
-#define BITS JOIN(FORMAT, _BITS)
-#define SCALE_MAX JOIN(FORMAT, _SCALE_MAX)
-#define INTEGER JOIN(FORMAT, _INTEGER)
-#define ASYMMETRIC JOIN(FORMAT, _ASYMMETRIC)
+#define BITS JOIN(ELEMENT, _BITS)
+#define SCALE_MAX JOIN(ELEMENT, _SCALE_MAX)
+#define INTEGER JOIN(ELEMENT, _INTEGER)
+#define ASYMMETRIC JOIN(ELEMENT, _ASYMMETRIC)
 #define SCALE_BYTES (SCALE == K_FLOAT ? 4 : SCALE == K_E4M3 || SCALE == K_E8M0 ? 1 : 2)
 
 /* A scale as it divides: w / s is found as (w * unit) / (s * unit), where `unit` is 1 or, for a
- * divisor outside k_divides, a power of two that brings it inside. */
+ * divisor outside k_divides, a power of two that brings it inside. float16 has no such weights. */
 typedef struct Divisor {
     uint32_t code;
     float s, z, unit; /* zero point: 0 in symmetric formats */
@@ -35,7 +35,7 @@ K_FN float reciprocal(float s) {
 
 K_FN Divisor divisor_of(float s, float z) {
     Divisor d = {0u, s, z, 1.0f, s, 0.0f};
-    if (!k_divides(s)) {
+    if (SOURCE != K_FLOAT16 && !k_divides(s)) {
         d.unit = s < 1.0f ? 0x1p64f : 0x1p-64f;
         d.t = s * d.unit;
     }
@@ -45,7 +45,7 @@ K_FN Divisor divisor_of(float s, float z) {
 
 /* Weights as `divide` takes them. */
 K_FN void bring_near(float *x, int32_t n, Divisor d) {
-    if (d.unit != 1.0f) {
+    if (SOURCE != K_FLOAT16 && d.unit != 1.0f) {
         K_UNROLL
         for (int32_t i = 0; i < n; i++) {
             x[i] *= d.unit;
@@ -60,6 +60,10 @@ K_FN float divide(float w, Divisor d) {
 #endif
 }
 
+K_COLD float divide_slowly(float x, float y) {
+    return x / y;
+}
+
 /* x / full, where r = 1 / full. Quotients so small that the residual of k_quotient has no room are
  * divided as usual. */
 K_FN float range_quotient(float x, float full, float r) {
@@ -67,7 +71,7 @@ K_FN float range_quotient(float x, float full, float r) {
     if (k_divides(full) && (x == 0.0f || x >= least) && x <= 0x1p120f) {
         return k_quotient(x, full, r);
     }
-    return x / full;
+    return divide_slowly(x, full);
 }
 
 /* Integers that order like the floats; 0 is 0. */
@@ -126,5 +130,4 @@ K_FN void put_scale(uint8_t *scales, int64_t index, uint32_t code) {
 K_FN void put_bits(uint8_t *base, int64_t bit, uint32_t code) {
     k_atomic_or((uint32_t *)base + bit / 32, code << (uint32_t)(bit % 32));
 }
-#endif
 #endif

@@ -8,11 +8,11 @@
  *     ranges   survey: ranges of tensor or channels.        units: as `errors`
  *     errors   survey of METHOD_MSE: errors of all ratios.  units: strips
  *
- * The text defines SOURCE, THREADS, RESIDENT, METRICS, and as wanted FORMAT (else pruned weights
+ * The text defines SOURCE, THREADS, RESIDENT, METRICS, and as wanted ELEMENT (else pruned weights
  * are stored as they came), SCALE, BLOCK (else scales are GIVEN), SEARCH, NBITS, RATIO, KEEP and
  * GROUP (any). */
 #include "kernels/gpu/report.h"
-#ifdef FORMAT
+#ifdef ELEMENT
 #include "kernels/gpu/search.h"
 #else
 #define ASYMMETRIC 0
@@ -55,7 +55,7 @@ K_FN float weight_of(const GpuArgs *a, Spot s) {
 #endif
 }
 
-#ifdef FORMAT
+#ifdef ELEMENT
 /* ---- granules */
 
 /* Elements of a granule, or of what one thread has of it. */
@@ -110,7 +110,7 @@ K_FN Divisor choose(const GpuArgs *a, Members m, uint32_t lanes, Full f) {
 
 K_KERNEL(scales) {
     const int64_t blocks = (a.rows + BLOCK - 1) / BLOCK;
-    const bool run = a.columns == 1;
+    const bool run = a.inner == 1;
     const uint32_t lanes = run ? 32u : 1u;
     const int64_t granule = ((int64_t)k_block() * THREADS + k_thread()) / lanes;
     const int64_t row = granule / a.columns; /* of the granules: o * blocks + b */
@@ -158,14 +158,14 @@ K_FN int64_t scale_index(const GpuArgs *a, int64_t o, int64_t k, int64_t i, Spot
 
 /* ---- strips */
 
-/* Row r of the box is its (o, k) where columns > 1, else o; position p in it. */
+/* A row is `columns` neighbours or, where the unit view has inner 1, `rows` of them. */
 typedef struct Strip {
     int64_t o, k, i, left; /* its first weight, and how many there are to the end of the row */
     bool inside;
 } Strip;
 
 K_FN Strip strip_of(const GpuArgs *a, int64_t strip) {
-    const bool run = a->columns == 1;
+    const bool run = a->inner == 1;
     const int64_t length = run ? a->rows : a->columns, strips = (length + K_STRIP - 1) / K_STRIP;
     const int64_t row = strip / strips, at = strip % strips * K_STRIP;
     Strip s;
@@ -177,20 +177,20 @@ K_FN Strip strip_of(const GpuArgs *a, int64_t strip) {
     return s;
 }
 K_FN Spot spot_in(const GpuArgs *a, Strip s, int64_t n) {
-    return a->columns == 1 ? spot_of(a, s.o, s.k + n, s.i) : spot_of(a, s.o, s.k, s.i + n);
+    return a->inner == 1 ? spot_of(a, s.o, s.k + n, s.i) : spot_of(a, s.o, s.k, s.i + n);
 }
 
-#ifdef FORMAT
+#ifdef ELEMENT
 /* Code of weight n of a strip, to its place; the value that is stored. */
 K_FN float encode_at(const GpuArgs *a, Strip strip, int64_t n, Spot s) {
-    const bool run = a->columns == 1;
+    const bool run = a->inner == 1;
     const int64_t k = strip.k + (run ? n : 0), i = strip.i + (run ? 0 : n);
     const int64_t scale = scale_index(a, strip.o, k, i, s);
     const Divisor d = divisor_of(a->s[scale], ASYMMETRIC ? a->z[scale] : 0.0f);
     float x = weight_of(a, s);
     bring_near(&x, 1, d);
     x = divide(x, d);
-    uint32_t code = JOIN(FORMAT, _encode)(ASYMMETRIC ? k_rint(x) + d.z : x);
+    uint32_t code = JOIN(ELEMENT, _encode)(ASYMMETRIC ? k_rint(x) + d.z : x);
     int64_t place = s.index;
 #ifdef NBITS
     const int64_t padded = (a->rows + BLOCK - 1) / BLOCK * BLOCK;
@@ -240,7 +240,9 @@ K_KERNEL(encode) {
         if (strip.inside && begin + n < strip.left) {
             const Spot s = spot_in(&a, strip, begin + n);
             w[n] = element(a.source, s.index);
-            report_nonfinite(a.report, w + n, 1, s.tensor, 1);
+            if (k_magnitude(w[n]) >= 0x7f800000u) {
+                report_nonfinite(a.source, a.report, s.index, s.tensor, 1);
+            }
             q[n] = encode_at(&a, strip, begin + n, s);
 #if METRICS
             zeros += q[n] == 0.0f ? 1u : 0u;
@@ -256,7 +258,7 @@ K_KERNEL(encode) {
 #endif
 }
 
-#if defined FORMAT && !defined BLOCK
+#if defined ELEMENT && !defined BLOCK
 /* ---- surveys: eight neighbours of a strip for each thread, or what of them is in one channel */
 
 K_FN int64_t survey_run(const GpuArgs *a, Strip strip, int64_t begin, int64_t n, int64_t *channel) {
@@ -270,14 +272,14 @@ K_FN int64_t survey_run(const GpuArgs *a, Strip strip, int64_t begin, int64_t n,
 }
 
 K_FN Members survey_members(const GpuArgs *a, Strip strip, int64_t begin, int64_t n) {
-    const bool run = a->columns == 1;
+    const bool run = a->inner == 1;
     Members m = {strip.o, strip.k + (run ? begin : 0), strip.i + (run ? 0 : begin), n, run ? 1 : 0};
     return m;
 }
 
 /* Members of a row: with columns they differ in i, so they are taken one by one. */
 K_FN int64_t take_run(const GpuArgs *a, int64_t n) {
-    return a->columns == 1 ? n : 1;
+    return a->inner == 1 ? n : 1;
 }
 
 K_KERNEL(ranges) {

@@ -3,9 +3,34 @@
  * are given as 0: they beat nobody. */
 #ifndef KERNELS_GPU_PRUNE_H
 #define KERNELS_GPU_PRUNE_H
-#include "kernels/gpu/threads.h"
+#include "kernels/gpu/element.h"
 
 #ifdef GROUP
+/* Two weights of 16 bits in each of four words, pruned 2:4 across the words where they stand. */
+#define PAIRS (SOURCE != K_FLOAT && GROUP == 4 && KEEP == 2)
+#if PAIRS
+/* The top bit of each half: (magnitude + top) - other magnitude keeps it if ours is not smaller. */
+K_FN uint32_t not_smaller(uint32_t a, uint32_t b) {
+    return (a | 0x80008000u) - (b & 0x7fff7fffu);
+}
+K_FN uint32_t majority(uint32_t a, uint32_t b, uint32_t c) {
+    return (a & b) | (a & c) | (b & c);
+}
+/* All bits of each half where its top bit is set. */
+K_FN uint32_t whole_halves(uint32_t tops) {
+    return k_bytes(tops, tops, 0xbb99u);
+}
+/* A weight stays when it wins at least two of its three comparisons. */
+K_FN void prune_pairs(uint32_t *a, uint32_t *b, uint32_t *c, uint32_t *d) {
+    uint32_t ab = not_smaller(*a, *b), ac = not_smaller(*a, *c), ad = not_smaller(*a, *d);
+    uint32_t bc = not_smaller(*b, *c), bd = not_smaller(*b, *d), cd = not_smaller(*c, *d);
+    *a &= whole_halves(majority(ab, ac, ad));
+    *b &= whole_halves(majority(~ab, bc, bd));
+    *c &= whole_halves(majority(~ac, ~bc, cd));
+    *d &= whole_halves(majority(~ad, ~bd, ~cd));
+}
+#endif
+
 #if GROUP == 4 && KEEP == 2
 /* A weight goes when it loses at least two of its three comparisons. */
 K_FN bool two_of(bool a, bool b, bool c) {

@@ -5,13 +5,15 @@
 #define KERNELS_GPU_REPORT_H
 #include "kernels/gpu/element.h"
 
-/* Rare, so one by one. `tensor` is the index in the tensor of x[0], neighbours `stride` apart. */
-K_FN void report_nonfinite(GpuReport *report, const float *x, int32_t n, int64_t tensor,
-                           int64_t stride) {
+/* Looks at n weights of the chunk again, one by one. `index` is the first one's in the box, `tensor`
+ * in the tensor. */
+K_COLD void report_nonfinite(const uint8_t *source, GpuReport *report, int64_t index,
+                             int64_t tensor, int32_t n) {
+    K_ROLL
     for (int32_t i = 0; i < n; i++) {
-        if (k_magnitude(x[i]) >= 0x7f800000u) {
+        if (k_magnitude(element(source, index + i)) >= 0x7f800000u) {
             k_atomic_add(&report->nonfinite, 1u);
-            k_atomic_max_u64(&report->not_first, ~(uint64_t)(tensor + i * stride));
+            k_atomic_max_u64(&report->not_first, ~(uint64_t)(tensor + i));
         }
     }
 }

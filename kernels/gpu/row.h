@@ -4,7 +4,7 @@
  * The box is [outer][rows], columns is 1; rows is a multiple of 16, at most THREADS * UNITS * 16,
  * and one granule. Rows are counted in GpuArgs.units, one for a block of threads.
  *
- * The text defines SOURCE, FORMAT, SCALE, UNITS, THREADS, RESIDENT, METRICS, SEARCH, and as wanted
+ * The text defines SOURCE, ELEMENT, SCALE, UNITS, THREADS, RESIDENT, METRICS, SEARCH, and as wanted
  * NBITS, KEEP and GROUP (16 % GROUP == 0). */
 #include "kernels/gpu/prune.h"
 #include "kernels/gpu/report.h"
@@ -154,11 +154,11 @@ K_KERNEL(encode) {
         packed = packed_max(w[u], LOADS * 4, packed);
     }
     if (!packed_finite(packed)) {
-        K_UNROLL
         for (uint32_t u = 0u; u < UNITS; u++) {
-            float x[UNIT];
-            unpack(w[u], UNIT, x);
-            report_nonfinite(a.report, x, UNIT, a.first + first + at_of(u), 1);
+            if (at_of(u) < (uint32_t)a.rows) {
+                const int64_t index = (int64_t)first + at_of(u);
+                report_nonfinite(a.source, a.report, index, a.first + index, UNIT);
+            }
         }
     }
     const Divisor d = row_divisor(w, row_limits(w, packed), full_of(a.super));

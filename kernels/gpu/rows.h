@@ -6,7 +6,7 @@
  * multiple of ALIGN weights, of which those beyond its end are idle: strips and granules never
  * begin in the middle of a warp's lanes. FLAT: rows are a multiple of ALIGN, so all is one run.
  *
- * The text defines SOURCE, FORMAT, SCALE, BLOCK (16 ... 512, a power of two), ALIGN (the larger of
+ * The text defines SOURCE, ELEMENT, SCALE, BLOCK (16 ... 512, a power of two), ALIGN (the larger of
  * BLOCK and 64), UNITS (of a thread), THREADS, RESIDENT, METRICS, SEARCH, and as wanted FLAT, GIVEN,
  * NBITS, KEEP and GROUP (16 % GROUP == 0). Units are counted in GpuArgs.units. */
 #include "kernels/gpu/prune.h"
@@ -115,7 +115,7 @@ K_FN void do_unit(const GpuArgs *a, const uint32_t *w, uint32_t unit, Full f, vo
     uint32_t packed = packed_max(w, LOADS * 4, 0u);
     unpack(w, UNIT, x);
     if (!packed_finite(packed)) {
-        report_nonfinite(a->report, x, UNIT, a->first + p.index, 1);
+        report_nonfinite(a->source, a->report, p.index, a->first + p.index, UNIT);
     }
 #ifdef GROUP
     prune(x, UNIT, 1);

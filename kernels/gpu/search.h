@@ -12,7 +12,7 @@ K_FN uint64_t errors_of(const float *w, int32_t n, Divisor d, float unit) {
         float x = w[i];
         bring_near(&x, 1, d);
         x = divide(x, d);
-        uint32_t code = JOIN(FORMAT, _encode)(ASYMMETRIC ? k_rint(x) + d.z : x);
+        uint32_t code = JOIN(ELEMENT, _encode)(ASYMMETRIC ? k_rint(x) + d.z : x);
         sum += k_error(w[i], decode_code(code, d.s, d.z), unit);
     }
     return sum;

@@ -27,6 +27,8 @@
     extern "C" __global__ void __launch_bounds__(THREADS, K_RESIDENT) name(                        \
         const __grid_constant__ GpuArgs a)
 #define K_SHARED(type, name, count) __shared__ __align__(16) type name[count]
+/* What is rarely called: small beats fast. */
+#define K_COLD static __device__ __noinline__
 #define K_UNROLL _Pragma("unroll")
 #define K_ROLL _Pragma("unroll 1")
 
@@ -126,6 +128,7 @@ K_FN uint32_t k_max_halves(uint32_t a, uint32_t b) {
     static void body_##name(const GpuArgs a)
 /* Blocks run one after the other, so what they share may be static. */
 #define K_SHARED(type, name, count) static type name[count] __attribute__((aligned(16)))
+#define K_COLD static __attribute__((noinline, unused))
 #define K_UNROLL
 #define K_ROLL
 
