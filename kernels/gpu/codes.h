@@ -34,6 +34,22 @@ K_FN void encode_codes(const float *x, int32_t n, uint32_t *out) {
     }
 }
 
+#elif JOIN(ELEMENT, _HAS_DIGIT)
+/* The same for magnitudes in digits of four bits; a sign is or-ed to its digit. */
+K_FN void encode_codes(const float *x, int32_t n, uint32_t *out) {
+    K_UNROLL
+    for (int32_t i = 0; i < n; i += 8) {
+        const int32_t last = n - i < 8 ? n - i : 8;
+        uint32_t word = 0u;
+        K_UNROLL
+        for (int32_t j = last - 1; j >= 0; j--) {
+            word = (word << 4) + (JOIN(ELEMENT, _digit)(x[i + j]) | (k_bits(x[i + j]) >> 28 & 8u));
+        }
+        uint32_t ones = last == 8 ? 0x11111111u : 0x11111111u & ((1u << last * 4) - 1u);
+        out[i / 8] = word - k_bits(K_ROUND) * ones;
+    }
+}
+
 #elif defined __CUDACC_RTC__ && JOIN(ELEMENT, _CVT_ARCH) > 0 && K_ARCH >= JOIN(ELEMENT, _CVT_ARCH)
 /* Two conversions at a time, by the instruction that is called like the format. They saturate, and
  * for finite quotients they are the format's encode. */

@@ -8,8 +8,8 @@
  * read as 0 and not stored.
  *
  * The text defines SOURCE, ELEMENT, SCALE, BLOCK (it divides TILE_ROWS), THREADS, RESIDENT, METRICS,
- * SEARCH, and as wanted GIVEN, NBITS, KEEP and GROUP (ROWS % GROUP == 0). Tiles are counted in
- * GpuArgs.units, one for a block of threads. */
+ * SEARCH, and as wanted GIVEN (1: one scale, 2: one a column, 3: one for `run` columns), NBITS, KEEP
+ * and GROUP (ROWS % GROUP == 0). Tiles are counted in GpuArgs.units, one for a block of threads. */
 #include "kernels/gpu/prune.h"
 #include "kernels/gpu/report.h"
 #include "kernels/gpu/search.h"
@@ -24,6 +24,8 @@
 typedef struct Tile {
     uint32_t outer, row, column; /* of the tile in the box */
     uint32_t my_row, my_column;  /* of this thread in the tile */
+    uint32_t first;              /* this thread's first weight, in the box */
+    int32_t here;                /* how many of this thread's rows are in the box */
 } Tile;
 
 K_FN Tile tile_of(const GpuArgs *a) {
@@ -35,24 +37,20 @@ K_FN Tile tile_of(const GpuArgs *a) {
     t.outer = k_block() / across / down;
     t.my_row = k_thread() / ACROSS * ROWS;
     t.my_column = k_thread() % ACROSS * VECTOR;
+    t.first = (t.outer * (uint32_t)a->rows + t.row + t.my_row) * (uint32_t)a->columns + t.column +
+              t.my_column;
+    t.here = (int32_t)a->rows - (int32_t)(t.row + t.my_row);
+    t.here = t.column + t.my_column < (uint32_t)a->columns ? t.here : 0;
     return t;
 }
 
-K_FN bool has_column(const GpuArgs *a, const Tile *t) {
-    return t->column + t->my_column < (uint32_t)a->columns;
-}
-K_FN bool has_row(const GpuArgs *a, const Tile *t, int32_t row) {
-    return t->row + t->my_row + (uint32_t)row < (uint32_t)a->rows;
-}
 /* In the box, of this thread's first column in one of its rows. */
 K_FN uint32_t index_of(const GpuArgs *a, const Tile *t, int32_t row) {
-    return (t->outer * (uint32_t)a->rows + t->row + t->my_row + (uint32_t)row) *
-               (uint32_t)a->columns +
-           t->column + t->my_column;
+    return t->first + (uint32_t)row * (uint32_t)a->columns;
 }
 
 K_FN void load_row(const GpuArgs *a, const Tile *t, int32_t r, uint32_t *w) {
-    if (has_column(a, t) && has_row(a, t, r)) {
+    if (r < t->here) {
         k_load16(a->source + (int64_t)index_of(a, t, r) * ELEMENT_BYTES, w);
     } else {
         w[0] = w[1] = w[2] = w[3] = 0u;
@@ -65,19 +63,20 @@ K_FN void load_tile(const GpuArgs *a, const Tile *t, uint32_t w[ROWS][4]) {
     }
 }
 
-K_FN void check_finite(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]) {
+K_FN bool tile_finite(const uint32_t w[ROWS][4]) {
     uint32_t packed = 0u;
     K_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
         packed = packed_max(w[r], 4, packed);
     }
-    for (int32_t r = 0; r < ROWS && !packed_finite(packed); r++) {
-        if (has_column(a, t) && has_row(a, t, r)) {
-            const int64_t k = t->outer * a->axis + t->row + t->my_row + r;
-            report_nonfinite(a->source, a->report, index_of(a, t, r),
-                             a->first + k * a->inner + t->column + t->my_column, VECTOR);
-        }
-    }
+    return packed_finite(packed);
+}
+K_FN void report_tile(const GpuArgs *a, const Tile *t) {
+    const int64_t k = t->outer * a->axis + t->row + t->my_row;
+    const int32_t lines = t->here < ROWS ? t->here : ROWS;
+    report_nonfinite(a->source, a->report, t->first,
+                     a->first + k * a->inner + t->column + t->my_column, VECTOR, lines, a->columns,
+                     a->inner);
 }
 
 #ifdef GROUP
@@ -124,21 +123,29 @@ K_FN void column_of(const uint32_t w[ROWS][4], int32_t v, float *x) {
 
 /* ---- scales */
 
-/* Divisors of the granules of a tile, by column. */
+/* Divisors of the granules of a tile, by column; rare: some unit is not 1. */
 typedef struct Divisors {
     float t[GRANULES], r[GRANULES], unit[GRANULES];
 #if ASYMMETRIC
     float z[GRANULES];
 #endif
+    uint32_t rare, padding[3];
 } Divisors;
 
-K_FN Divisor divisor_at(const Divisors *all, uint32_t granule) {
-    Divisor d = {0u, 0.0f, 0.0f, all->unit[granule], all->t[granule], all->r[granule]};
-    d.s = d.unit == 1.0f ? d.t : d.t * (d.unit > 1.0f ? 0x1p-64f : 0x1p64f);
+/* Of this thread's columns; the arrays are read in whole vectors. */
+K_FN void read_divisors(const Divisors *all, uint32_t first, Divisor *d) {
+    float t[VECTOR], r[VECTOR], z[VECTOR];
+    k_load_floats(all->t + first, VECTOR, t);
+    k_load_floats(all->r + first, VECTOR, r);
 #if ASYMMETRIC
-    d.z = all->z[granule];
+    k_load_floats(all->z + first, VECTOR, z);
 #endif
-    return d;
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+        d[v].t = t[v];
+        d[v].r = r[v];
+        d[v].z = ASYMMETRIC ? z[v] : 0.0f;
+    }
 }
 K_FN void keep_divisor(Divisors *all, uint32_t granule, Divisor d) {
     all->t[granule] = d.t;
@@ -147,9 +154,30 @@ K_FN void keep_divisor(Divisors *all, uint32_t granule, Divisor d) {
 #if ASYMMETRIC
     all->z[granule] = d.z;
 #endif
+    if (SOURCE != K_FLOAT16 && d.unit != 1.0f) {
+        all->rare = 1u;
+    }
 }
 
-#ifndef GIVEN
+/* The granule of this thread's first column. */
+K_FN uint32_t my_granule(const Tile *t) {
+    return t->my_row / BLOCK * TILE_COLUMNS + t->my_column;
+}
+
+#ifdef GIVEN
+/* All threads. */
+K_FN void find_scales(const GpuArgs *a, const Tile *t, Divisors *divisors) {
+    for (uint32_t granule = k_thread(); granule < GRANULES; granule += THREADS) {
+        uint32_t column = t->column + granule, channel;
+        column = column < (uint32_t)a->columns ? column : 0u;
+        channel = GIVEN == 1 ? 0u : GIVEN == 2 ? column : column / (uint32_t)a->run;
+        keep_divisor(divisors, granule,
+                     divisor_of(a->s[channel], ASYMMETRIC ? a->z[channel] : 0.0f));
+    }
+    k_sync();
+}
+
+#else
 #if ASYMMETRIC
 typedef struct Ranges {
     int32_t lo[THREADS * VECTOR], hi[THREADS * VECTOR];
@@ -245,67 +273,80 @@ K_FN void store_scale(const GpuArgs *a, const Tile *t, uint32_t granule, Divisor
 #endif
 }
 
-/* The granule of this thread's column v. */
-K_FN uint32_t my_granule(const Tile *t, int32_t v) {
-    return t->my_row / BLOCK * TILE_COLUMNS + t->my_column + (uint32_t)v;
+#if SEARCH
+/* Errors of a granule while they are added: sums of 16 bits and of the rest, since shared memory
+ * adds 32 bits at once. */
+typedef struct Errors {
+    uint32_t low[GRANULES], high[GRANULES];
+} Errors;
+
+/* All threads: the errors of this thread's weights under the divisors there are. */
+K_FN void add_errors(const Tile *t, const uint32_t w[ROWS][4], const Ranges *ranges,
+                     const Divisors *divisors, Errors *errors) {
+    Divisor d[VECTOR];
+    float unit[VECTOR];
+    read_divisors(divisors, my_granule(t), d);
+    k_load_floats(divisors->unit + my_granule(t), VECTOR, unit);
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+        float x[ROWS];
+        d[v].unit = SOURCE == K_FLOAT16 ? 1.0f : unit[v];
+        d[v].s = d[v].t;
+        if (d[v].unit != 1.0f) {
+            d[v].s *= d[v].unit > 1.0f ? 0x1p-64f : 0x1p64f;
+        }
+        const uint32_t granule = my_granule(t) + (uint32_t)v;
+        const Limits l = granule_limits(ranges, granule);
+        column_of(w, v, x);
+        const uint64_t sum = errors_of(x, ROWS, d[v], k_error_unit(l.lo, l.hi));
+        k_atomic_add_u32(errors->low + granule, (uint32_t)sum & 0xffffu);
+        k_atomic_add_u32(errors->high + granule, (uint32_t)(sum >> 16));
+    }
 }
 
-#if SEARCH
 /* All threads: leaves the divisors of least error. A thread keeps what it found for the granules
  * whose scales it makes. */
 K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], Full f,
-                      const Ranges *ranges, Divisors *divisors, uint64_t *errors) {
-    const int32_t mine = (GRANULES + THREADS - 1) / THREADS;
+                      const Ranges *ranges, Divisors *divisors) {
+    K_SHARED(Errors, errors, 1);
     Found found[(GRANULES + THREADS - 1) / THREADS];
-    K_UNROLL
-    for (int32_t i = 0; i < mine; i++) {
-        found[i].least = ~(uint64_t)0;
-        found[i].ratio = 0;
-    }
     K_ROLL
     for (int32_t ratio = 0; ratio <= K_RATIOS; ratio++) { /* the last round stores the best */
         K_UNROLL
-        for (int32_t i = 0; i < mine; i++) {
-            const uint32_t granule = k_thread() + (uint32_t)i * THREADS;
+        for (uint32_t i = 0u; i < (GRANULES + THREADS - 1) / THREADS; i++) {
+            const uint32_t granule = k_thread() + i * THREADS;
             if (granule < GRANULES) {
-                Limits l = granule_limits(ranges, granule);
-                float quotient = range_quotient(l.hi - l.lo, f.full, f.r);
-                Divisor d = scale_at(l, f, quotient,
-                                     k_ratio(ratio < K_RATIOS ? ratio : found[i].ratio));
+                if (ratio == 0) {
+                    found[i].least = ~(uint64_t)0;
+                    found[i].ratio = 0;
+                } else {
+                    consider(&found[i],
+                             ((uint64_t)errors->high[granule] << 16) + errors->low[granule],
+                             ratio - 1);
+                }
+                errors->low[granule] = errors->high[granule] = 0u;
+                const int32_t at = ratio < K_RATIOS ? ratio : found[i].ratio;
+                const Limits l = granule_limits(ranges, granule);
+                const float quotient = range_quotient(l.hi - l.lo, f.full, f.r);
+                const Divisor d = scale_at(l, f, quotient, k_ratio(at));
                 keep_divisor(divisors, granule, d);
-                errors[granule] = 0u;
                 if (ratio == K_RATIOS) {
                     store_scale(a, t, granule, d);
                 }
             }
         }
         k_sync();
-        K_UNROLL
-        for (int32_t v = 0; v < VECTOR && ratio < K_RATIOS; v++) {
-            float x[ROWS];
-            const uint32_t granule = my_granule(t, v);
-            Limits l = granule_limits(ranges, granule);
-            column_of(w, v, x);
-            uint64_t sum =
-                errors_of(x, ROWS, divisor_at(divisors, granule), k_error_unit(l.lo, l.hi));
-            k_atomic_add(errors + granule, sum);
+        if (ratio < K_RATIOS) {
+            add_errors(t, w, ranges, divisors, errors);
         }
         k_sync();
-        K_UNROLL
-        for (int32_t i = 0; i < mine && ratio < K_RATIOS; i++) {
-            const uint32_t granule = k_thread() + (uint32_t)i * THREADS;
-            if (granule < GRANULES) {
-                consider(&found[i], errors[granule], ratio);
-            }
-        }
     }
 }
 #else
 /* All threads. */
 K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], Full f,
-                      const Ranges *ranges, Divisors *divisors, uint64_t *errors) {
+                      const Ranges *ranges, Divisors *divisors) {
     (void)w;
-    (void)errors;
     K_ROLL
     for (uint32_t granule = k_thread(); granule < GRANULES; granule += THREADS) {
         Divisor d = scale_by_range(granule_limits(ranges, granule), f);
@@ -317,50 +358,51 @@ K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]
 #endif
 #endif
 
-/* Divisors of this thread's columns. */
-K_FN void my_divisors(const GpuArgs *a, const Tile *t, const Divisors *divisors, Divisor *d) {
-    K_UNROLL
-    for (int32_t v = 0; v < VECTOR; v++) {
-#ifdef GIVEN
-        int64_t channel = 0;
-        if (has_column(a, t) && a->channels > 1) {
-            channel = (t->column + t->my_column + (uint32_t)v) / a->run % a->channels;
-        }
-        d[v] = divisor_of(a->s[channel], ASYMMETRIC ? a->z[channel] : 0.0f);
-        (void)divisors;
-#else
-        d[v] = divisor_at(divisors, my_granule(t, v));
-        (void)a;
-#endif
-    }
-}
-
 /* ---- codes */
 
-/* Weights as `divide` takes them: where a column's divisor is out of the ordinary, this thread's are
- * multiplied where they stand. False: there is none. */
-K_FN bool bring_tile_near(uint32_t w[ROWS][4], const Divisor *d) {
-    bool rare = false;
-    K_UNROLL
-    for (int32_t v = 0; v < VECTOR; v++) {
-        rare = rare || (SOURCE != K_FLOAT16 && d[v].unit != 1.0f);
-    }
+/* Units of this thread's columns, if one of the tile is not 1: looked up again, so that no register
+ * is kept for what is never there. */
+K_FN bool rare_units(const Tile *t, const Divisors *all, float *unit) {
+    const bool rare = SOURCE != K_FLOAT16 && all->rare != 0u;
     if (rare) {
-        K_UNROLL
-        for (int32_t r = 0; r < ROWS; r++) {
-            K_UNROLL
-            for (int32_t i = 0; i < 4; i++) {
-#if HALF /* bfloat16; what is too small for it afterwards is far below the least code */
-                uint32_t low = k_bits(k_float(w[r][i] << 16) * d[2 * i].unit);
-                uint32_t high = k_bits(k_float(w[r][i] & 0xffff0000u) * d[2 * i + 1].unit);
-                w[r][i] = low >> 16 | (high & 0xffff0000u);
-#else
-                w[r][i] = k_bits(k_float(w[r][i]) * d[i].unit);
-#endif
-            }
-        }
+        k_load_floats(all->unit + my_granule(t), VECTOR, unit);
     }
     return rare;
+}
+
+/* Weights as `divide` takes them: multiplied where they stand. False: they were already. */
+K_FN bool bring_tile_near(const Tile *t, const Divisors *all, uint32_t w[ROWS][4]) {
+    float unit[VECTOR];
+    if (!rare_units(t, all, unit)) {
+        return false;
+    }
+    K_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        K_UNROLL
+        for (int32_t i = 0; i < 4; i++) {
+#if HALF /* bfloat16; what is too small for it afterwards is far below the least code */
+            uint32_t low = k_bits(k_float(w[r][i] << 16) * unit[2 * i]);
+            uint32_t high = k_bits(k_float(w[r][i] & 0xffff0000u) * unit[2 * i + 1]);
+            w[r][i] = low >> 16 | (high & 0xffff0000u);
+#else
+            w[r][i] = k_bits(k_float(w[r][i]) * unit[i]);
+#endif
+        }
+    }
+    return true;
+}
+
+/* What codes of this thread's columns are multiplied by. */
+K_FN void true_divisors(const Tile *t, const Divisors *all, Divisor *d) {
+    float unit[VECTOR];
+    const bool rare = rare_units(t, all, unit);
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+        d[v].s = d[v].t;
+        if (rare && unit[v] != 1.0f) {
+            d[v].s *= unit[v] > 1.0f ? 0x1p-64f : 0x1p64f;
+        }
+    }
 }
 
 K_FN float encode_one(float x, Divisor d) {
@@ -374,7 +416,7 @@ K_FN void compare_row(const GpuArgs *a, const Tile *t, int32_t r, const uint32_t
                       Gathered *gathered, uint32_t *zeros, uint32_t *error) {
     float x[VECTOR];
     uint32_t none = 0u;
-    const bool inside = has_column(a, t) && has_row(a, t, r);
+    const bool inside = r < t->here;
     unpack(w, VECTOR, x);
     const Sums sums = join_lanes(compare(x, q, VECTOR, inside ? zeros : &none, error),
                                  K_STRIP / VECTOR);
@@ -474,7 +516,7 @@ K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]
             x[v] = encode_one(x[v], d[v]);
         }
         encode_codes(x, VECTOR, codes);
-        if (has_column(a, t) && has_row(a, t, r)) {
+        if (r < t->here) {
             store_codes(a->codes + (int64_t)index_of(a, t, r) * BITS / 8, codes, VECTOR);
         }
 #if METRICS
@@ -501,28 +543,33 @@ K_KERNEL(encode) {
     Divisor d[VECTOR];
     const Tile t = tile_of(&a);
     load_tile(&a, &t, w);
-    check_finite(&a, &t, w);
+    const bool finite = tile_finite(w);
 #ifdef GROUP
     prune_tile(w);
     const bool pruned = true;
 #else
     const bool pruned = false;
 #endif
+    K_SHARED(Divisors, divisors, 1);
+    if (k_thread() == 0u) {
+        divisors->rare = 0u;
+    }
 #ifdef GIVEN
-    my_divisors(&a, &t, 0, d);
+    k_sync();
+    find_scales(&a, &t, divisors);
 #else
     K_SHARED(Ranges, ranges, 1);
-    K_SHARED(Divisors, divisors, 1);
-    uint64_t *errors = 0;
-#if SEARCH
-    K_SHARED(uint64_t, sums, GRANULES);
-    errors = sums;
-#endif
     leave_range(ranges, w);
     k_sync();
-    find_scales(&a, &t, w, full_of(a.super), ranges, divisors, errors);
-    my_divisors(&a, &t, divisors, d);
+    find_scales(&a, &t, w, full_of(a.super), ranges, divisors);
 #endif
-    const bool changed = bring_tile_near(w, d) || pruned;
+    read_divisors(divisors, my_granule(&t), d);
+    const bool changed = bring_tile_near(&t, divisors, w) || pruned;
+#if METRICS
+    true_divisors(&t, divisors, d);
+#endif
     encode_tile(&a, &t, w, d, changed);
+    if (!finite) {
+        report_tile(&a, &t);
+    }
 }

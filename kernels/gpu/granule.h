@@ -83,6 +83,31 @@ K_FN float unordered(int32_t v) {
     return k_float((uint32_t)(v ^ ((v >> 31) & 0x7fffffff)));
 }
 
+/* k_scale_encode and k_divisor for positive, finite scales; e4m3 has instructions for it. */
+K_FN uint32_t scale_encode(float s) {
+#if SCALE == K_E4M3 && defined __CUDACC_RTC__ && K_ARCH >= e4m3_CVT_ARCH
+    uint16_t pair;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;"
+        : "=h"(pair)
+        : "f"(0.0f), "f"(k_max(s, 0x1p-9f)));
+    return pair;
+#else
+    return k_scale_encode(SCALE, s);
+#endif
+}
+K_FN float scale_decode(uint32_t code, float super) {
+#if SCALE == K_E4M3 && defined __CUDACC_RTC__ && K_ARCH >= e4m3_CVT_ARCH
+    float s;
+    asm("{ .reg .b32 pair; .reg .b16 low, high; cvt.rn.f16x2.e4m3x2 pair, %1;"
+        " mov.b32 {low, high}, pair; cvt.f32.f16 %0, low; }"
+        : "=f"(s)
+        : "h"((uint16_t)code));
+    return s * super;
+#else
+    return k_divisor(SCALE, code, super);
+#endif
+}
+
 /* lo <= 0 <= hi: of asymmetric formats the smallest and largest weight, else 0 and the largest
  * magnitude. */
 typedef struct Limits {
@@ -105,8 +130,8 @@ K_FN Full full_of(float super) {
 /* k_scale for one ratio, given range / full; divisor and zero point with it. */
 K_FN Divisor scale_at(Limits l, Full f, float quotient, float ratio) {
     float range = l.hi - l.lo;
-    uint32_t code = k_scale_encode(SCALE, range > 0.0f ? quotient * ratio : 1.0f);
-    float s = k_divisor(SCALE, code, f.super);
+    uint32_t code = scale_encode(range > 0.0f ? quotient * ratio : 1.0f);
+    float s = scale_decode(code, f.super);
     Divisor d = divisor_of(s, ASYMMETRIC ? k_zero_point(SCALE_MAX, l.lo, ratio, s) : 0.0f);
     d.code = code;
     return d;

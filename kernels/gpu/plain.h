@@ -241,7 +241,7 @@ K_KERNEL(encode) {
             const Spot s = spot_in(&a, strip, begin + n);
             w[n] = element(a.source, s.index);
             if (k_magnitude(w[n]) >= 0x7f800000u) {
-                report_nonfinite(a.source, a.report, s.index, s.tensor, 1);
+                report_nonfinite(a.source, a.report, s.index, s.tensor, 1, 1, 0, 0);
             }
             q[n] = encode_at(&a, strip, begin + n, s);
 #if METRICS

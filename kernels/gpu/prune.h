@@ -66,12 +66,35 @@ K_FN void prune_group(float *x, int32_t stride) {
 }
 #endif
 
-/* n weights, `stride` apart, whole groups. */
-K_FN void prune(float *x, int32_t n, int32_t stride) {
+/* n weights that are neighbours, whole groups, out of the words that hold them. */
+K_FN void unpack_pruned(const uint32_t *w, int32_t n, float *x) {
+#if PAIRS
+    K_UNROLL
+    for (int32_t i = 0; i < n; i += 8) { /* two groups side by side, one in each half */
+        const uint32_t *v = w + i / 2;
+        uint32_t q[4];
+        q[0] = k_bytes(v[0], v[2], 0x5410u);
+        q[1] = k_bytes(v[0], v[2], 0x7632u);
+        q[2] = k_bytes(v[1], v[3], 0x5410u);
+        q[3] = k_bytes(v[1], v[3], 0x7632u);
+        prune_pairs(&q[0], &q[1], &q[2], &q[3]);
+        K_UNROLL
+        for (int32_t j = 0; j < 4; j++) {
+            x[i + j] = half_decode(q[j] & 0xffffu);
+            x[i + 4 + j] = high_half_decode(q[j]);
+        }
+    }
+#else
+    unpack(w, n, x);
     K_UNROLL
     for (int32_t i = 0; i < n; i += GROUP) {
-        prune_group(x + i * stride, stride);
+        prune_group(x + i, 1);
     }
+#endif
+}
+#else
+K_FN void unpack_pruned(const uint32_t *w, int32_t n, float *x) {
+    unpack(w, n, x);
 }
 #endif
 #endif

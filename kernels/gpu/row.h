@@ -34,14 +34,6 @@ K_FN void load_row(const GpuArgs *a, uint32_t first, uint32_t w[UNITS][LOADS * 4
     }
 }
 
-/* The weights of a unit, pruned. */
-K_FN void weights_of(const uint32_t *w, float *x) {
-    unpack(w, UNIT, x);
-#ifdef GROUP
-    prune(x, UNIT, 1);
-#endif
-}
-
 /* All threads: the larger of all, as integers. */
 K_FN uint32_t block_max(uint32_t v, uint32_t *shared) {
     v = k_warp_max(v);
@@ -67,7 +59,7 @@ K_FN Limits row_limits(const uint32_t w[UNITS][LOADS * 4], uint32_t packed) {
     K_UNROLL
     for (uint32_t u = 0u; u < UNITS; u++) {
         float x[UNIT];
-        weights_of(w[u], x);
+        unpack_pruned(w[u], UNIT, x);
         K_UNROLL
         for (int32_t i = 0; i < UNIT; i++) {
             int32_t v = ordered(x[i]);
@@ -96,7 +88,7 @@ K_FN uint64_t row_errors(const uint32_t w[UNITS][LOADS * 4], Divisor d, float un
     K_ROLL
     for (uint32_t u = 0u; u < UNITS; u++) {
         float x[UNIT];
-        weights_of(w[u], x);
+        unpack_pruned(w[u], UNIT, x);
         sum += errors_of(x, UNIT, d, unit);
     }
     sum = sum_lanes(sum, 32u);
@@ -153,14 +145,6 @@ K_KERNEL(encode) {
     for (uint32_t u = 0u; u < UNITS; u++) {
         packed = packed_max(w[u], LOADS * 4, packed);
     }
-    if (!packed_finite(packed)) {
-        for (uint32_t u = 0u; u < UNITS; u++) {
-            if (at_of(u) < (uint32_t)a.rows) {
-                const int64_t index = (int64_t)first + at_of(u);
-                report_nonfinite(a.source, a.report, index, a.first + index, UNIT);
-            }
-        }
-    }
     const Divisor d = row_divisor(w, row_limits(w, packed), full_of(a.super));
     store_scale(&a, d);
 #if METRICS
@@ -173,7 +157,7 @@ K_KERNEL(encode) {
         float x[UNIT];
         uint32_t out[WORDS_OF(UNIT)];
         const bool inside = at_of(u) < (uint32_t)a.rows;
-        weights_of(w[u], x);
+        unpack_pruned(w[u], UNIT, x);
         encode_weights(x, UNIT, d, out);
 #if METRICS
         float q[UNIT];
@@ -198,4 +182,10 @@ K_KERNEL(encode) {
 #if METRICS
     gather_end(gathered, zeros, error, a.report);
 #endif
+    for (uint32_t u = 0u; u < UNITS && !packed_finite(packed); u++) {
+        if (at_of(u) < (uint32_t)a.rows) {
+            const int64_t index = (int64_t)first + at_of(u);
+            report_nonfinite(a.source, a.report, index, a.first + index, UNIT, 1, 0, 0);
+        }
+    }
 }

@@ -113,13 +113,7 @@ K_FN void do_unit(const GpuArgs *a, const uint32_t *w, uint32_t unit, Full f, vo
     float x[UNIT];
     uint32_t out[WORDS_OF(UNIT)];
     uint32_t packed = packed_max(w, LOADS * 4, 0u);
-    unpack(w, UNIT, x);
-    if (!packed_finite(packed)) {
-        report_nonfinite(a->source, a->report, p.index, a->first + p.index, UNIT);
-    }
-#ifdef GROUP
-    prune(x, UNIT, 1);
-#endif
+    unpack_pruned(w, UNIT, x);
 #ifdef GIVEN
     Divisor d = divisor_of(a->s[0], ASYMMETRIC ? a->z[0] : 0.0f);
     (void)f;
@@ -151,6 +145,9 @@ K_FN void do_unit(const GpuArgs *a, const uint32_t *w, uint32_t unit, Full f, vo
 #endif
     if (p.inside) {
         store_codes(a->codes + (int64_t)p.index * BITS / 8, out, UNIT);
+    }
+    if (!packed_finite(packed)) {
+        report_nonfinite(a->source, a->report, p.index, a->first + p.index, UNIT, 1, 0, 0);
     }
 }
 

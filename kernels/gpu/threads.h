@@ -73,6 +73,9 @@ K_FN void k_atomic_min(int32_t *p, int32_t v) {
 K_FN void k_atomic_max_u32(uint32_t *p, uint32_t v) {
     atomicMax(p, v);
 }
+K_FN void k_atomic_add_u32(uint32_t *p, uint32_t v) {
+    atomicAdd(p, v);
+}
 K_FN void k_atomic_or(uint32_t *p, uint32_t v) {
     atomicOr(p, v);
 }
@@ -98,6 +101,17 @@ K_FN void k_store8(void *p, const uint32_t *w) {
 }
 K_FN void k_store4(void *p, uint32_t w) {
     *(uint32_t *)p = w;
+}
+/* n floats of shared memory, a multiple of 4, aligned to 16 bytes. */
+K_FN void k_load_floats(const float *p, int32_t n, float *x) {
+    K_UNROLL
+    for (int32_t i = 0; i < n; i += 4) {
+        const float4 four = *(const float4 *)(p + i);
+        x[i] = four.x;
+        x[i + 1] = four.y;
+        x[i + 2] = four.z;
+        x[i + 3] = four.w;
+    }
 }
 /* The bytes that the four nibbles of `selector` name, of b:a; bit 3: its sign bit, eight times. */
 K_FN uint32_t k_bytes(uint32_t a, uint32_t b, uint32_t selector) {
@@ -150,6 +164,9 @@ K_FN void k_atomic_min(int32_t *p, int32_t v) {
 K_FN void k_atomic_max_u32(uint32_t *p, uint32_t v) {
     *p = v > *p ? v : *p;
 }
+K_FN void k_atomic_add_u32(uint32_t *p, uint32_t v) {
+    *p += v;
+}
 K_FN void k_atomic_or(uint32_t *p, uint32_t v) {
     *p |= v;
 }
@@ -158,6 +175,10 @@ K_FN void k_atomic_add(uint64_t *p, uint64_t v) {
 }
 K_FN void k_atomic_max_u64(uint64_t *p, uint64_t v) {
     *p = v > *p ? v : *p;
+}
+/* n floats of shared memory, a multiple of 4, aligned to 16 bytes. */
+K_FN void k_load_floats(const float *p, int32_t n, float *x) {
+    memcpy(x, p, (uint32_t)n * 4u);
 }
 /* Alignment is checked here, since a GPU faults. */
 K_FN void k_aligned(const void *p, uintptr_t size) {

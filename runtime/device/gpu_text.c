@@ -6,7 +6,7 @@
 #include "kernels/state.h"
 #include <string.h>
 
-enum { PIECE = 16, LONGEST_RUN = 512, ROW_UNITS = 2, TILE_DEPTH = 8, ACROSS = 16 };
+enum { PIECE = 16, LONGEST_RUN = 512, TILE_DEPTH = 8, ACROSS = 16 };
 
 int gpu_source(const Kernel *k) {
     return k->source == 11 ? K_FLOAT : k->source;
@@ -80,7 +80,8 @@ static bool is_heavy(const Kernel *k) {
 
 /* Threads that a multiprocessor should hold: 65,536 registers shared by so many. */
 static int threads_held(const Kernel *k) {
-    return is_heavy(k) ? 512 : gpu_source(k) == K_FLOAT ? 1024 : 1536;
+    const bool wide = gpu_source(k) == K_FLOAT || k->format->asymmetric;
+    return is_heavy(k) ? 512 : wide ? 1024 : 1536;
 }
 
 static void take_rows(Choice *c, int64_t block) {
@@ -94,19 +95,24 @@ static void take_rows(Choice *c, int64_t block) {
     }
     const bool few = is_heavy(c->k) || gpu_source(c->k) == K_FLOAT;
     take(c, "rows", GPU_PIECES, 256, few ? 1 : small ? 4 : 2,
-         few ? 3 : small ? 4 : 6);
+         few ? 3 : small || c->k->format->asymmetric ? 4 : c->flat ? 6 : 5);
     c->about.align = c->flat ? 0 : align;
 }
 
+static int64_t round_up(int64_t n, int64_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+/* A thread has two pieces of a long row, and one of a short row that two would not fill. */
 static bool take_row(Choice *c, int64_t length) {
-    const int64_t lanes = (length / PIECE + ROW_UNITS - 1) / ROW_UNITS;
-    const int64_t threads = (lanes + 63) / 64 * 64;
-    const int most = is_heavy(c->k) ? 512 : 1024;
-    if (length % PIECE != 0 || threads > most) {
+    const int64_t pieces = length / PIECE;
+    const int units = pieces <= 64 ? 1 : 2;
+    const int64_t threads = round_up((pieces + units - 1) / units, 32);
+    if (length % PIECE != 0 || threads > (is_heavy(c->k) ? 512 : 1024)) {
         return false;
     }
     const int held = threads_held(c->k);
-    take(c, "row", GPU_ROWS, (int)threads, ROW_UNITS, held > threads ? held / (int)threads : 1);
+    take(c, "row", GPU_ROWS, (int)threads, units, held > threads ? held / (int)threads : 1);
     c->block = length;
     return true;
 }
@@ -154,6 +160,9 @@ static bool choose_columns(Choice *c) {
         return false;
     }
     if (block > 0 && (!is_power_of_two(block) || block < PIECE || block > rows)) {
+        return false;
+    }
+    if (c->s.granule == GRANULE_CHANNEL && c->s.view.axis * c->s.view.inner != u.inner) {
         return false;
     }
     take(c, "columns", GPU_TILES, threads, 0, is_heavy(c->k) || threads > 256 ? 1 : 3);
@@ -264,7 +273,7 @@ static void print_shape(const Choice *c, Buf *out) {
         define(out, "BLOCK", block);
     }
     if (given) {
-        define(out, "GIVEN", 1);
+        define(out, "GIVEN", c->s.granule == GRANULE_TENSOR ? 1 : c->s.view.inner == 1 ? 2 : 3);
     }
     if (c->about.per_thread > 0) {
         define(out, "UNITS", c->about.per_thread);
