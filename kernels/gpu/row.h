@@ -1,22 +1,29 @@
-/* Granules that are long rows: a block of threads has one row in registers, UNITS times 16
- * neighbours a thread, and agrees on its scale through shared memory.
+/* Granules that are long rows: a team of threads has one row in registers, UNITS times 16 neighbours
+ * a thread, and agrees on its scale. A team is a warp, several of them in a block, or a whole block
+ * that talks through shared memory.
  *
- * The box is [outer][rows], columns is 1; rows is a multiple of 16, at most THREADS * UNITS * 16,
- * and one granule. Rows are counted in GpuArgs.units, one for a block of threads.
+ * The box is [outer][rows], columns is 1; rows is a multiple of 16, at most TEAM * UNITS * 16, and
+ * one granule. Rows are counted in GpuArgs.units, THREADS / TEAM for a block.
  *
- * The text defines SOURCE, ELEMENT, SCALE, UNITS, THREADS, RESIDENT, METRICS, SEARCH, and as wanted
- * NBITS, KEEP and GROUP (16 % GROUP == 0). */
+ * The text defines SOURCE, ELEMENT, SCALE, UNITS, TEAM (32 or THREADS), THREADS, RESIDENT, METRICS,
+ * SEARCH, and as wanted NBITS, KEEP and GROUP (16 % GROUP == 0). */
 #include "kernels/gpu/prune.h"
 #include "kernels/gpu/report.h"
 #include "kernels/gpu/search.h"
 
 #define UNIT 16
 #define LOADS (UNIT / VECTOR)
-#define WARPS (THREADS / 32)
+#define WARPS (TEAM / 32)
 
-/* Of unit u of this thread, in the row. */
+K_FN uint32_t my_row(void) {
+    return k_block() * (THREADS / TEAM) + k_thread() / TEAM;
+}
+/* Of unit u of this thread, in the row; nothing of rows that are not there. */
 K_FN uint32_t at_of(uint32_t u) {
-    return (u * THREADS + k_thread()) * UNIT;
+    return (u * TEAM + k_thread() % TEAM) * UNIT;
+}
+K_FN bool is_here(const GpuArgs *a, uint32_t u) {
+    return at_of(u) < (uint32_t)a->rows && my_row() < (uint32_t)a->units;
 }
 
 K_FN void load_row(const GpuArgs *a, uint32_t first, uint32_t w[UNITS][LOADS * 4]) {
@@ -24,7 +31,7 @@ K_FN void load_row(const GpuArgs *a, uint32_t first, uint32_t w[UNITS][LOADS * 4
     for (uint32_t u = 0u; u < UNITS; u++) {
         K_UNROLL
         for (uint32_t i = 0u; i < LOADS; i++) {
-            if (at_of(u) < (uint32_t)a->rows) {
+            if (is_here(a, u)) {
                 k_load16(a->source + ((int64_t)first + at_of(u) + i * VECTOR) * ELEMENT_BYTES,
                          w[u] + 4 * i);
             } else {
@@ -34,9 +41,10 @@ K_FN void load_row(const GpuArgs *a, uint32_t first, uint32_t w[UNITS][LOADS * 4
     }
 }
 
-/* All threads: the larger of all, as integers. */
-K_FN uint32_t block_max(uint32_t v, uint32_t *shared) {
+/* All threads: the largest of the team, as integers. */
+K_FN uint32_t team_max(uint32_t v, uint32_t *shared) {
     v = k_warp_max(v);
+#if TEAM > 32
     if (k_thread() % 32u == 0u) {
         shared[k_thread() / 32u] = v;
     }
@@ -46,6 +54,9 @@ K_FN uint32_t block_max(uint32_t v, uint32_t *shared) {
     for (uint32_t i = 0u; i < WARPS; i++) {
         v = shared[i] > v ? shared[i] : v;
     }
+#else
+    (void)shared;
+#endif
     return v;
 }
 
@@ -67,14 +78,14 @@ K_FN Limits row_limits(const uint32_t w[UNITS][LOADS * 4], uint32_t packed) {
             hi = v > hi ? v : hi;
         }
     }
-    l.hi = unordered((int32_t)block_max((uint32_t)hi, highest));
-    l.lo = unordered(-(int32_t)block_max((uint32_t)-lo, lowest)); /* both are >= 0 */
+    l.hi = unordered((int32_t)team_max((uint32_t)hi, highest));
+    l.lo = unordered(-(int32_t)team_max((uint32_t)-lo, lowest)); /* both are >= 0 */
     (void)packed;
 #else
 #if HALF
     packed = packed >> 16 > (packed & 0xffffu) ? packed >> 16 : packed & 0xffffu;
 #endif
-    l.hi = packed_value(block_max(packed, highest));
+    l.hi = packed_value(team_max(packed, highest));
     (void)w;
 #endif
     return l;
@@ -83,7 +94,6 @@ K_FN Limits row_limits(const uint32_t w[UNITS][LOADS * 4], uint32_t packed) {
 #if SEARCH
 /* All threads: errors of the row under one scale. */
 K_FN uint64_t row_errors(const uint32_t w[UNITS][LOADS * 4], Divisor d, float unit) {
-    K_SHARED(uint64_t, parts, WARPS);
     uint64_t sum = 0u;
     K_ROLL
     for (uint32_t u = 0u; u < UNITS; u++) {
@@ -92,6 +102,8 @@ K_FN uint64_t row_errors(const uint32_t w[UNITS][LOADS * 4], Divisor d, float un
         sum += errors_of(x, UNIT, d, unit);
     }
     sum = sum_lanes(sum, 32u);
+#if TEAM > 32
+    K_SHARED(uint64_t, parts, WARPS);
     k_sync(); /* nobody reads the last sum any more */
     if (k_thread() % 32u == 0u) {
         parts[k_thread() / 32u] = sum;
@@ -102,6 +114,7 @@ K_FN uint64_t row_errors(const uint32_t w[UNITS][LOADS * 4], Divisor d, float un
     for (uint32_t i = 0u; i < WARPS; i++) {
         sum += parts[i];
     }
+#endif
     return sum;
 }
 #endif
@@ -123,22 +136,22 @@ K_FN Divisor row_divisor(const uint32_t w[UNITS][LOADS * 4], Limits l, Full f) {
 }
 
 K_FN void store_scale(const GpuArgs *a, Divisor d) {
-    if (k_thread() != 0u) {
+    if (k_thread() % TEAM != 0u || my_row() >= (uint32_t)a->units) {
         return;
     }
-    put_scale(a->scales, k_block(), d.code);
+    put_scale(a->scales, my_row(), d.code);
 #if ASYMMETRIC
 #ifdef NBITS
-    put_bits(a->zeros, (int64_t)k_block() * 8, (uint32_t)d.z); /* a row of them begins a byte */
+    put_bits(a->zeros, (int64_t)my_row() * 8, (uint32_t)d.z); /* a row of them begins a byte */
 #else
-    put_bits(a->zeros, (int64_t)k_block() * BITS, (uint32_t)d.z);
+    put_bits(a->zeros, (int64_t)my_row() * BITS, (uint32_t)d.z);
 #endif
 #endif
 }
 
 K_KERNEL(encode) {
     uint32_t w[UNITS][LOADS * 4];
-    const uint32_t first = k_block() * (uint32_t)a.rows;
+    const uint32_t first = my_row() * (uint32_t)a.rows;
     uint32_t packed = 0u;
     load_row(&a, first, w);
     K_UNROLL
@@ -156,7 +169,7 @@ K_KERNEL(encode) {
     for (uint32_t u = 0u; u < UNITS; u++) {
         float x[UNIT];
         uint32_t out[WORDS_OF(UNIT)];
-        const bool inside = at_of(u) < (uint32_t)a.rows;
+        const bool inside = is_here(&a, u);
         unpack_pruned(w[u], UNIT, x);
         encode_weights(x, UNIT, d, out);
 #if METRICS
@@ -183,7 +196,7 @@ K_KERNEL(encode) {
     gather_end(gathered, zeros, error, a.report);
 #endif
     for (uint32_t u = 0u; u < UNITS && !packed_finite(packed); u++) {
-        if (at_of(u) < (uint32_t)a.rows) {
+        if (is_here(&a, u)) {
             const int64_t index = (int64_t)first + at_of(u);
             report_nonfinite(a.source, a.report, index, a.first + index, UNIT, 1, 0, 0);
         }

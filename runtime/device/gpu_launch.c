@@ -52,6 +52,7 @@ static int64_t blocks_of(const GpuText *about, GpuUnits units, const GpuArgs *a,
     const int64_t threads = about->threads;
     switch (units) {
     case GPU_ROWS:
+        return ceil_div(n, threads / about->team);
     case GPU_TILES:
         return n;
     case GPU_GRANULES:

@@ -103,16 +103,18 @@ static int64_t round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
 }
 
-/* A thread has two pieces of a long row, and one of a short row that two would not fill. */
+/* Rows that a warp can hold, two pieces a lane, are done by warps; longer ones by a block each. */
 static bool take_row(Choice *c, int64_t length) {
     const int64_t pieces = length / PIECE;
-    const int units = pieces <= 64 ? 1 : 2;
-    const int64_t threads = round_up((pieces + units - 1) / units, 32);
+    const bool warps = pieces <= 64;
+    const int64_t team = warps ? 32 : round_up((pieces + 1) / 2, 32);
+    const int64_t threads = warps ? 256 : team;
     if (length % PIECE != 0 || threads > (is_heavy(c->k) ? 512 : 1024)) {
         return false;
     }
     const int held = threads_held(c->k);
-    take(c, "row", GPU_ROWS, (int)threads, units, held > threads ? held / (int)threads : 1);
+    take(c, "row", GPU_ROWS, (int)threads, 2, held > threads ? held / (int)threads : 1);
+    c->about.team = (int)team;
     c->block = length;
     return true;
 }
@@ -165,7 +167,9 @@ static bool choose_columns(Choice *c) {
     if (c->s.granule == GRANULE_CHANNEL && c->s.view.axis * c->s.view.inner != u.inner) {
         return false;
     }
-    take(c, "columns", GPU_TILES, threads, 0, is_heavy(c->k) || threads > 256 ? 1 : 3);
+    const bool small = block > 0 && block < 64; /* many scales to make: more warps hide it */
+    take(c, "columns", GPU_TILES, threads, 0,
+         is_heavy(c->k) || threads > 256 ? 1 : small ? 4 : 3);
     c->about.tile_rows = rows;
     c->about.tile_columns = ACROSS * vector_of(c->k);
     c->block = block;
@@ -277,6 +281,9 @@ static void print_shape(const Choice *c, Buf *out) {
     }
     if (c->about.per_thread > 0) {
         define(out, "UNITS", c->about.per_thread);
+    }
+    if (units == GPU_ROWS) {
+        define(out, "TEAM", c->about.team);
     }
     if (units == GPU_PIECES) {
         define(out, "ALIGN", block > K_STRIP ? block : K_STRIP);

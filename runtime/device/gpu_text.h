@@ -15,7 +15,7 @@ enum { GPU_ENCODE = -1 /* an act; 0, 1, ...: that survey pass */ };
 /* What the blocks of an entry share out; each header of kernels/gpu says it at its top. */
 typedef enum GpuUnits {
     GPU_PIECES,  /* 16 weights of a row: `threads * per_thread` of them a block */
-    GPU_ROWS,    /* a row a block */
+    GPU_ROWS,    /* a row a team of threads */
     GPU_TILES,   /* tile_rows x tile_columns a block */
     GPU_VECTORS, /* 16 bytes: `threads * per_thread` of them a block */
     GPU_GRANULES, /* of scales: a thread each, a warp each where they are runs */
@@ -33,6 +33,7 @@ typedef struct GpuText {
     const char *skeleton; /* the header, for people: "rows" */
     int threads;          /* of a block */
     int per_thread;
+    int team; /* GPU_ROWS: threads of a row */
     int tile_rows, tile_columns;
     int64_t align; /* GPU_PIECES: rows get pieces up to a multiple of this many weights; 0: one run */
     int64_t cut;   /* GPU_ROWS: granules of this many weights are the rows of the box; 0: its rows */
