@@ -32,6 +32,7 @@ typedef struct Args {
     bool has_inline;
     Vec(ParamFlag) params; /* -p NAME=EXPR, in order */
     Str params_file, output, target, device, dump, color, pass;
+    Str cache_dir; /* as given: cubin_cache_root knows the defaults */
     bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix;
     bool dry_run;    /* -n: the run verb becomes plan */
     int gpu;         /* --device cuda:N: N */

@@ -2,6 +2,7 @@
  * the cache between the steps; a block too long for a tile is loaded again for each. */
 #include "kernels/scale.h"
 #include "kernels/state.h"
+#include "kernels/tile.h"
 #include <assert.h>
 #include <string.h>
 
@@ -13,7 +14,9 @@ typedef struct Target {
     Box box;
     int64_t first, first_scale; /* LAYOUT_ONNX: element and scale at the start of the outputs */
     int64_t nonfinite;          /* of the spans that are done */
-    LaneSums sums;
+    StripSums sums;
+    float open_w[K_STRIP], open_q[K_STRIP]; /* a strip that goes on in the next tile of a run */
+    int64_t open;
 } Target;
 
 /* ---- packing at any position */
@@ -176,6 +179,51 @@ static void store_scales(const Target *t, const Span *span) {
     }
 }
 
+/* ---- metrics: the strips of a row, of which a tile may hold any part */
+
+static void close_strip(Target *t) {
+    const int64_t missing = K_STRIP - t->open;
+    memset(t->open_w + t->open, 0, (size_t)missing * sizeof *t->open_w);
+    memset(t->open_q + t->open, 0, (size_t)missing * sizeof *t->open_q);
+    t->work->lanes->compare(t->open_w, t->open_q, K_STRIP, &t->sums);
+    t->sums.zeros -= missing;
+    t->open = 0;
+}
+
+static int64_t fill_strip(Target *t, const float *w, const float *q, int64_t n) {
+    const int64_t taken = n < K_STRIP - t->open ? n : K_STRIP - t->open;
+    memcpy(t->open_w + t->open, w, (size_t)taken * sizeof *w);
+    memcpy(t->open_q + t->open, q, (size_t)taken * sizeof *q);
+    t->open += taken;
+    if (t->open == K_STRIP) {
+        close_strip(t);
+    }
+    return taken;
+}
+
+/* Compares a row of a tile, decoded in row_q, with the weights that came in; `w` is them after
+ * pruning. Rows of a rectangle begin with a strip (shape.c), those of a run follow each other. */
+static void compare_row(Target *t, const Tile *tile, const float *w, int64_t first) {
+    Work *const work = t->work;
+    const KernelView u = work->shape.unit;
+    const int64_t n = tile->columns;
+    const float *const q = work->row_q;
+    if (work->k->prune != PRUNE_NONE) {
+        work->lanes->widen(work->k->source, work->src, first, n, work->row_w);
+        w = work->row_w;
+    }
+    int64_t at = t->open > 0 ? fill_strip(t, w, q, n) : 0;
+    const int64_t whole = (n - at) / K_STRIP * K_STRIP;
+    work->lanes->compare(w + at, q + at, whole, &t->sums);
+    at += whole;
+    if (at < n) {
+        fill_strip(t, w + at, q + at, n - at);
+    }
+    if (t->open > 0 && (u.inner > 1 || tile->k + n == u.axis)) {
+        close_strip(t);
+    }
+}
+
 /* ---- codes */
 
 /* Divisors and zero points of a tile's row. */
@@ -204,16 +252,6 @@ static void row_scales(Target *t, const Span *span, const Tile *tile, int64_t ro
             }
         }
     }
-}
-
-/* Compares the n decoded weights in row_q with those that came in; `w` is them after pruning. */
-static void compare_row(Target *t, const float *w, int64_t first, int64_t n) {
-    Work *const work = t->work;
-    if (work->k->prune != PRUNE_NONE) {
-        work->lanes->widen(work->k->source, work->src, first, n, work->row_w);
-        w = work->row_w;
-    }
-    work->lanes->compare(w, work->row_q, n, &t->sums);
 }
 
 static void flip_codes(uint8_t *codes, int64_t n, uint32_t flip) {
@@ -268,7 +306,7 @@ static void encode_tile(Target *t, const Span *span, const Tile *tile) {
         work->format->encode(w, s, z, n, codes);
         if (k->metrics) {
             work->format->decode(codes, s, z, n, work->row_q);
-            compare_row(t, w, first, n);
+            compare_row(t, tile, w, first);
         }
         if (onnx && k->format->bits < 8) {
             pack_at(work->lanes, k->format->bits, codes, n, dst, first - t->first);
@@ -291,7 +329,7 @@ static void store_pruned(Target *t, const Tile *tile) {
                           (char *)t->outs[OUT_CODES] + (size_t)(first - t->first) * size);
         if (work->k->metrics) {
             memcpy(work->row_q, w, (size_t)tile->columns * sizeof *w);
-            compare_row(t, w, first, tile->columns);
+            compare_row(t, tile, w, first);
         }
     }
 }
@@ -368,7 +406,8 @@ void kernel_encode(const Kernel *k, int64_t chunk, const void *src, const void *
     metrics->first_nonfinite = work.nonfinite > 0 ? work.first_nonfinite : -1;
     metrics->count = (t.box.o1 - t.box.o0) * (t.box.k1 - t.box.k0) * (t.box.i1 - t.box.i0);
     if (k->metrics) {
-        lanes_sums_add(&t.sums, metrics);
+        work.lanes->close_strips(&t.sums);
+        metrics_from_sums(&t.sums, metrics);
     }
 }
 
@@ -391,19 +430,4 @@ bool kernel_global(const Kernel *k, KernelOutput out, const void *state, void *d
         }
     }
     return true;
-}
-
-void kernel_metrics_add(KernelMetrics *sum, const KernelMetrics *part) {
-    if (part->nonfinite > 0 &&
-        (sum->nonfinite == 0 || part->first_nonfinite < sum->first_nonfinite)) {
-        sum->first_nonfinite = part->first_nonfinite;
-    }
-    sum->ww += part->ww;
-    sum->wq += part->wq;
-    sum->qq += part->qq;
-    sum->ee += part->ee;
-    sum->max_error = part->max_error > sum->max_error ? part->max_error : sum->max_error;
-    sum->zeros += part->zeros;
-    sum->count += part->count;
-    sum->nonfinite += part->nonfinite;
 }

@@ -102,8 +102,9 @@ typedef enum KernelOutput {
 } KernelOutput;
 
 /* Comparison of what is stored (decoded) with the weights that came in; sums over elements. Without
- * Kernel.metrics only count, nonfinite and first_nonfinite are filled in. The sums have the same
- * bits on every machine, for any number of threads. */
+ * Kernel.metrics only count, nonfinite and first_nonfinite are filled in. The sums are those of
+ * kernels/compare.h, exact within a chunk: the same bits on every machine and device, for any
+ * number of threads; wq follows from the others. */
 typedef struct KernelMetrics {
     double ww, wq, qq, ee; /* w*w, w*q, q*q, (w-q)^2 */
     double max_error;      /* max |w - q| */
@@ -147,5 +148,8 @@ void kernel_metrics_add(KernelMetrics *sum, const KernelMetrics *part); /* in ch
 /* The plain scalar text, whole tensor at once: the oracle for all of the above. Allocates nothing;
  * outs[i] point at kernel_output_size bytes. */
 void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COUNT]);
+/* All chunks' metrics, whatever Kernel.metrics says, from the whole outputs. */
+void kernel_reference_metrics(const Kernel *k, const void *src, void *const outs[OUT_COUNT],
+                              KernelMetrics *metrics);
 
 #endif

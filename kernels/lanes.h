@@ -3,7 +3,7 @@
  * which are the law's. Arrays are the caller's, do not overlap, need no alignment; n may be 0. */
 #ifndef KERNELS_LANES_H
 #define KERNELS_LANES_H
-#include "kernels/kernels.h"
+#include "kernels/metrics.h"
 
 /* The range of some weights, as integers that order like the floats they stand for. Symmetric
  * formats use hi alone (the largest magnitude). Start: RANGE_EMPTY, which already holds 0. */
@@ -11,12 +11,6 @@ typedef struct Range {
     int32_t lo, hi;
 } Range;
 #define RANGE_EMPTY ((Range){0, 0})
-
-/* Sums of KernelMetrics, eight of each; reduced in a fixed order by lanes_sums_add. */
-typedef struct LaneSums {
-    double ww[8], wq[8], qq[8], ee[8], max[8];
-    int64_t zeros;
-} LaneSums;
 
 typedef struct ScaleRule {
     int type; /* of the stored scale */
@@ -62,7 +56,9 @@ typedef struct Lanes {
     void (*spread)(const float *values, int64_t n, int64_t length, float *row);
     void (*add_columns)(const uint32_t *errors, int64_t n, uint64_t *sums);
     void (*add_runs)(const uint32_t *errors, int64_t n, int64_t length, uint64_t *sums);
-    void (*compare)(const float *w, const float *q, int64_t n, LaneSums *sums);
+    /* Adds n / K_STRIP strips of weights and stored values; close: nothing is held any more. */
+    void (*compare)(const float *w, const float *q, int64_t n, StripSums *sums);
+    void (*close_strips)(StripSums *sums);
     /* n codes of `bits` into whole bytes, low bits first; n * bits is a multiple of 8. */
     void (*pack)(int bits, const uint8_t *codes, int64_t n, uint8_t *dst);
     /* codes [rows][columns] to dst [columns][rows]. */
@@ -80,5 +76,4 @@ void lanes_force(const Lanes *lanes); /* for tests: what lanes_best returns; NUL
 
 float range_low(Range r); /* <= 0 */
 float range_high(Range r);
-void lanes_sums_add(const LaneSums *sums, KernelMetrics *m);
 #endif

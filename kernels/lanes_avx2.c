@@ -7,7 +7,6 @@
 #pragma GCC target("avx2,f16c")
 #endif
 #define LANES lanes_avx2
-#define LANES_DOUBLES 4
 /* F16C support is a bit of its own, but every processor with AVX2 has it. */
 #define USABLE() (__builtin_cpu_supports("avx2") != 0)
 #define LANES_F16 8

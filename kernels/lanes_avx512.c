@@ -8,7 +8,6 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 #endif
 #define LANES lanes_avx512
-#define LANES_DOUBLES 8
 #define USABLE()                                                                                   \
     (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&                    \
      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))

@@ -1,6 +1,5 @@
 /* Lanes for any processor, and the choice between the variants. */
 #define LANES lanes_base
-#define LANES_DOUBLES 2
 #define USABLE() true
 #include "kernels/lanes_body.h"
 
@@ -35,15 +34,4 @@ float range_low(Range r) {
 }
 float range_high(Range r) {
     return k_float((uint32_t)r.hi);
-}
-
-void lanes_sums_add(const LaneSums *sums, KernelMetrics *m) {
-    for (int i = 0; i < 8; i++) {
-        m->ww += sums->ww[i];
-        m->wq += sums->wq[i];
-        m->qq += sums->qq[i];
-        m->ee += sums->ee[i];
-        m->max_error = sums->max[i] > m->max_error ? sums->max[i] : m->max_error;
-    }
-    m->zeros += sums->zeros;
 }

@@ -1,8 +1,6 @@
 /* The text of every Lanes variant (see lanes.h for what each loop means). The including file
- * defines LANES, the name of the table, USABLE() and LANES_DOUBLES, the doubles of a native vector,
- * and has set the target instruction set. Loops are plain, branch-free and free of aliasing, so
- * that gcc and clang vectorize them; where sums of doubles need a fixed order, vector types say
- * which. */
+ * defines LANES, the name of the table, and USABLE(), and has set the target instruction set. Loops
+ * are plain, branch-free and free of aliasing, so that gcc and clang vectorize them. */
 #include "kernels/dialect.h"
 #include "kernels/formats.list"
 #include "kernels/lanes.h"
@@ -12,6 +10,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+#include "kernels/lanes_compare.h"
 #include "kernels/lanes_input.h"
 
 /* ---- scales */
@@ -146,78 +145,6 @@ static void add_runs(const uint32_t *restrict errors, int64_t n, int64_t length,
     }
 }
 
-/* Eight lanes of doubles, as PARTS native vectors of WIDE each: element i of a call goes to lane
- * i % 8, whatever the width, so that sums have the same bits everywhere. */
-#define WIDE LANES_DOUBLES
-#define PARTS (8 / WIDE)
-typedef float Floats __attribute__((vector_size(4 * WIDE)));
-typedef int32_t Ints __attribute__((vector_size(4 * WIDE)));
-typedef double Doubles __attribute__((vector_size(8 * WIDE)));
-typedef int64_t Longs __attribute__((vector_size(8 * WIDE)));
-
-typedef struct Sums {
-    Doubles ww, wq, qq, ee, max;
-    Ints zeros;
-} Sums;
-
-INLINE void compare_part(const float *w, const float *q, Sums *t) {
-    Floats wf, qf;
-    memcpy(&wf, w, sizeof wf);
-    memcpy(&qf, q, sizeof qf);
-    const Doubles wd = __builtin_convertvector(wf, Doubles);
-    const Doubles qd = __builtin_convertvector(qf, Doubles);
-    const Doubles e = wd - qd;
-    const Doubles a = (Doubles)((Longs)e & INT64_MAX);
-    const Longs larger = a > t->max;
-    t->ww += wd * wd;
-    t->wq += wd * qd;
-    t->qq += qd * qd;
-    t->ee += e * e;
-    t->max = (Doubles)(((Longs)a & larger) | ((Longs)t->max & ~larger));
-    t->zeros -= qf == 0.0f; /* a true lane is -1 */
-}
-
-INLINE void compare_eight(const float *w, const float *q, Sums *t) {
-    for (int part = 0; part < PARTS; part++) {
-        compare_part(w + part * WIDE, q + part * WIDE, &t[part]);
-    }
-}
-
-/* n below 2^31: the zeros are counted in 32 bits. */
-static void compare(const float *restrict w, const float *restrict q, int64_t n,
-                    LaneSums *restrict sums) {
-    Sums t[PARTS];
-    for (int p = 0; p < PARTS; p++) {
-        memcpy(&t[p].ww, sums->ww + p * WIDE, sizeof t[p].ww);
-        memcpy(&t[p].wq, sums->wq + p * WIDE, sizeof t[p].wq);
-        memcpy(&t[p].qq, sums->qq + p * WIDE, sizeof t[p].qq);
-        memcpy(&t[p].ee, sums->ee + p * WIDE, sizeof t[p].ee);
-        memcpy(&t[p].max, sums->max + p * WIDE, sizeof t[p].max);
-        t[p].zeros = (Ints){0};
-    }
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        compare_eight(w + i, q + i, t);
-    }
-    if (i < n) { /* the missing lanes compare 0 with 0, and are no zeros of the tensor */
-        float wt[8] = {0}, qt[8] = {0};
-        memcpy(wt, w + i, (size_t)(n - i) * sizeof *w);
-        memcpy(qt, q + i, (size_t)(n - i) * sizeof *q);
-        compare_eight(wt, qt, t);
-        sums->zeros -= 8 - (n - i);
-    }
-    for (int p = 0; p < PARTS; p++) {
-        memcpy(sums->ww + p * WIDE, &t[p].ww, sizeof t[p].ww);
-        memcpy(sums->wq + p * WIDE, &t[p].wq, sizeof t[p].wq);
-        memcpy(sums->qq + p * WIDE, &t[p].qq, sizeof t[p].qq);
-        memcpy(sums->ee + p * WIDE, &t[p].ee, sizeof t[p].ee);
-        memcpy(sums->max + p * WIDE, &t[p].max, sizeof t[p].max);
-        for (int lane = 0; lane < WIDE; lane++) {
-            sums->zeros += t[p].zeros[lane];
-        }
-    }
-}
-
 /* ---- packing */
 
 static void pack(int bits, const uint8_t *restrict codes, int64_t n, uint8_t *restrict dst) {
@@ -327,6 +254,7 @@ const Lanes LANES = {
     .add_columns = add_columns,
     .add_runs = add_runs,
     .compare = compare,
+    .close_strips = close_strips,
     .pack = pack,
     .turn = turn,
     .mask = mask,

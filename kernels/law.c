@@ -1,7 +1,7 @@
 /* The law: what a Kernel computes, as plain scalar text over the whole tensor, nothing shared,
  * nothing stored between weights. Slow on purpose; everything faster must give its bits. In: a
- * Kernel and the weights. Out: every output, whole. Not here: metrics, chunks. */
-#include "kernels/kernels.h"
+ * Kernel and the weights. Out: every output, whole; and, from these, the metrics. */
+#include "kernels/metrics.h"
 #include "kernels/scale.h"
 #include "kernels/shape.h"
 #include <string.h>
@@ -251,5 +251,114 @@ void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COU
         Granule g = granule(k, index);
         Scale s = choose_scale(&law, &g, super);
         store_granule(&law, &g, index, &s, outs);
+    }
+}
+
+/* ---- metrics: what the outputs say, decoded, against the weights that came in */
+
+static uint32_t get_bits(const void *src, int64_t bit, int bits) {
+    const uint8_t *bytes = src;
+    uint32_t code = 0;
+    for (int i = 0; i < bits; i++, bit++) {
+        code |= (uint32_t)(bytes[bit / 8] >> (bit % 8) & 1) << i;
+    }
+    return code;
+}
+
+static int64_t scale_index(const Kernel *k, int64_t index) {
+    const KernelView *v = &k->view;
+    int64_t blocks = (v->axis + k->block - 1) / (k->block > 0 ? k->block : 1);
+    int64_t at = index / v->inner % v->axis;
+    switch (k->granule) {
+    case GRANULE_TENSOR:
+        return 0;
+    case GRANULE_CHANNEL:
+        return at;
+    default:
+        return (index / v->inner / v->axis * blocks + at / k->block) * v->inner + index % v->inner;
+    }
+}
+
+/* The stored value of element `index`. */
+static float stored(const Kernel *k, void *const outs[OUT_COUNT], int64_t index) {
+    if (k->format == NULL) {
+        return source_weight(&(Law){k, outs[OUT_CODES], 0, 0}, index);
+    }
+    int bits = k->format->bits, width = source_size(k->scale_type) * 8;
+    int64_t place = index, scale_at = scale_index(k, index), zero_bit = scale_at * bits;
+    uint32_t flip = 0;
+    if (k->layout == LAYOUT_NBITS) {
+        int64_t row, at, blocks = (k->view.axis + k->block - 1) / k->block;
+        nbits_place(k, index, &row, &at);
+        place = row * blocks * k->block + at;
+        scale_at = row * blocks + at / k->block;
+        zero_bit = row * ((blocks * bits + 7) / 8 * 8) + at / k->block * bits;
+        flip = k->format->asymmetric ? 0u : 1u << (bits - 1);
+    }
+    float super = 1.0f;
+    if (k->scale_type == K_E4M3) {
+        memcpy(&super, outs[OUT_SUPER], 4);
+    }
+    Scale s = {get_bits(outs[OUT_SCALES], scale_at * width, width), 0, 0};
+    s.divisor = k_divisor(k->scale_type, s.code, super);
+    s.zero = k->format->asymmetric ? (float)(int32_t)get_bits(outs[OUT_ZEROS], zero_bit, bits) : 0;
+    return decode(k, &s, get_bits(outs[OUT_CODES], place * bits, bits) ^ flip);
+}
+
+/* The tree of kernels/compare.h: level by level, neighbours first. */
+static float tree_sum(float x[K_STRIP]) {
+    for (int n = K_STRIP / 2; n > 0; n /= 2) {
+        for (int i = 0; i < n; i++) {
+            x[i] = x[2 * i] + x[2 * i + 1];
+        }
+    }
+    return x[0];
+}
+
+/* Elements [first, first + n) of one row, n <= K_STRIP. */
+static void add_strip(const Law *law, void *const outs[OUT_COUNT], int64_t first, int64_t n,
+                      StripSums *sums, KernelMetrics *m) {
+    float ww[K_STRIP] = {0}, qq[K_STRIP] = {0}, ee[K_STRIP] = {0};
+    for (int64_t i = 0; i < n; i++) {
+        float w = source_weight(law, first + i), q = stored(law->k, outs, first + i), e = w - q;
+        ww[i] = w * w;
+        qq[i] = q * q;
+        ee[i] = e * e;
+        sums->max_error = k_magnitude(e) > sums->max_error ? k_magnitude(e) : sums->max_error;
+        sums->zeros += q == 0.0f;
+        if (k_magnitude(w) >= 0x7f800000u) {
+            m->first_nonfinite = m->nonfinite == 0 || first + i < m->first_nonfinite
+                                     ? first + i
+                                     : m->first_nonfinite;
+            m->nonfinite++;
+        }
+    }
+    limbs_add(sums->ww, tree_sum(ww));
+    limbs_add(sums->qq, tree_sum(qq));
+    limbs_add(sums->ee, tree_sum(ee));
+    m->count += n;
+}
+
+void kernel_reference_metrics(const Kernel *k, const void *src, void *const outs[OUT_COUNT],
+                              KernelMetrics *metrics) {
+    Law law = {k, src, 0, 0};
+    Shape s = shape_of(k);
+    KernelView u = s.unit;
+    *metrics = (KernelMetrics){.first_nonfinite = -1};
+    for (int64_t chunk = 0; chunk < s.chunks; chunk++) {
+        Box b = shape_chunk(&s, chunk);
+        StripSums sums = {0};
+        KernelMetrics m = {.first_nonfinite = -1};
+        bool run = u.inner == 1;
+        int64_t rows = run ? 1 : b.k1 - b.k0, begin = run ? b.k0 : b.i0, end = run ? b.k1 : b.i1;
+        for (int64_t row = b.o0 * rows; row < b.o1 * rows; row++) {
+            int64_t first =
+                run ? row * u.axis : (row / rows * u.axis + b.k0 + row % rows) * u.inner;
+            for (int64_t i = begin; i < end; i += K_STRIP) {
+                add_strip(&law, outs, first + i, end - i < K_STRIP ? end - i : K_STRIP, &sums, &m);
+            }
+        }
+        metrics_from_sums(&sums, &m);
+        kernel_metrics_add(metrics, &m);
     }
 }

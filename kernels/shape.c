@@ -1,5 +1,6 @@
 /* Cuts a Kernel's tensor into chunks and tiles and says where their outputs lie (shape.h). */
 #include "kernels/shape.h"
+#include "kernels/compare.h"
 #include <assert.h>
 
 enum {
@@ -150,7 +151,9 @@ static void shape_chunks(Shape *s, const Kernel *k) {
     const int64_t step = s->step * u.inner;
     const int64_t step_zeros =
         s->granule == GRANULE_BLOCK ? ceil_div(s->step, s->block) * u.inner : 0;
-    s->steps = round_up(most(chunk_elements / step, 1), whole_bytes(k, step, step_zeros));
+    const int64_t strips = u.inner > 1 ? 1 : common_multiple(s->step, K_STRIP) / s->step;
+    s->steps = round_up(most(chunk_elements / step, 1),
+                        most(whole_bytes(k, step, step_zeros), strips)); /* powers of two */
     s->chunks = u.outer * ceil_div(steps, s->steps);
 }
 
@@ -168,13 +171,14 @@ static void shape_tiles(Shape *s) {
         return;
     }
     int64_t rows = least(s->step, u.axis);
-    if (rows > tile_elements / 16 && parts) {
+    if (rows > tile_elements / K_STRIP && parts) {
         rows = most(tile_elements / LONG_COLUMNS / s->group_span, 1) * s->group_span;
     } else if (s->granule != GRANULE_BLOCK) {
         rows = least(round_up(16, s->step), round_up(u.axis, s->step));
     }
     s->tile_rows = rows;
-    s->tile_columns = least(most(tile_elements / rows, 16), least(u.inner, TILE_COLUMNS));
+    const int64_t strips = most(tile_elements / rows / K_STRIP, 1);
+    s->tile_columns = least(strips * K_STRIP, least(u.inner, TILE_COLUMNS));
     s->tile_scales = s->tile_columns;
     if (s->granule == GRANULE_BLOCK) {
         s->tile_scales *= ceil_div(least(s->step, u.axis), s->block);

@@ -6,7 +6,7 @@
  * every N:M group whole. With inner > 1 a tile is a rectangle of rows (along the axis) by
  * consecutive columns; with inner == 1 it is one run of neighbours. A chunk is a box of the unit
  * view that is one range of elements (LAYOUT_ONNX) or of output rows (LAYOUT_NBITS), on whole bytes
- * of every packed output. */
+ * of every packed output. No chunk and no rectangle cuts a strip (kernels/compare.h). */
 #ifndef KERNELS_SHAPE_H
 #define KERNELS_SHAPE_H
 #include "kernels/kernels.h"

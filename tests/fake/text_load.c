@@ -14,7 +14,7 @@
     FAKE_CC " -std=c11 -O1 -g1 -w -fPIC -shared -ffp-contract=off -fno-strict-aliasing"            \
             " -fsanitize=undefined,float-cast-overflow -fsanitize-undefined-trap-on-error"         \
             " -include " FAKE_ROOT "/tests/fake/text_prelude.h -I . -I " FAKE_ROOT                 \
-            " -o text.so text.c -u simt_run_as " FAKE_SIMT " -Wl,-Bsymbolic,-z,defs"
+            " -o text.so text.c -u simt_run_as " FAKE_SIMT " -lm -Wl,-Bsymbolic,-z,defs"
 
 struct TextLibrary {
     void *handle;

@@ -40,12 +40,14 @@ static void assert_says(const Line *line, const char *part) {
 
 static void flags_may_stand_anywhere(void **state) {
     (void)state;
-    Line a = PARSE("r.mor", "-p", "alpha=0.5", "m.onnx", "-oout.onnx", "--threads=3", "-f");
+    Line a = PARSE("r.mor", "-p", "alpha=0.5", "m.onnx", "-oout.onnx", "--threads=3", "-f",
+                   "--cache-dir", "../cache");
     assert_true(a.ok);
     assert_int_equal(a.args.verb, VERB_RUN);
     assert_int_equal(a.args.files.len, 2);
     assert_true(str_is(a.args.output, "out.onnx"));
     assert_int_equal(a.args.threads, 3);
+    assert_true(str_is(a.args.cache_dir, "../cache"));
     assert_true(a.args.force);
     assert_true(str_is(a.args.params.at[0].name, "alpha"));
     assert_true(str_is(a.args.params.at[0].expr, "0.5"));
