@@ -1,16 +1,17 @@
-/* `morc doctor`: what works on this machine, one line a part. Nothing is compressed and nothing is
- * written; drivers are asked in a process of their own (gpu_probe.h). With `--device cuda` it is an
- * error when that GPU cannot be used, and the message names what is missing; with `--device host`
- * only the host is looked at. */
+/* `morc doctor`: what works on this machine, one line a part. Nothing is compressed, and nothing
+ * written but the cache's folder; drivers are asked in a process of their own (gpu_probe.h). With
+ * `--device cuda` it is an error when that GPU cannot be used, and the message names what is
+ * missing; with `--device host` only the host is looked at. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include "compiler/cmd.h"
 #include "kernels/lanes.h"
 #include "runtime/base/sanitize.h"
-#include "runtime/device/cuda_api.h"
+#include "runtime/device/cubin_cache.h"
 #include "runtime/device/gpu_probe.h"
 
 /* A machine with eight GPUs and no persistence daemon takes ten seconds to wake them. */
@@ -162,9 +163,45 @@ static void doctor_nvrtc(Doctor *d) {
     lacks(d, STR("NVRTC is not in this build"), (Str){0});
 }
 
-/* To be filled from runtime/device/cubin_cache.h. */
-static void doctor_cache(Doctor *d) {
-    print_part(d, "kernel cache", false, STR("not in this build"));
+typedef struct Stock {
+    const Sys *sys;
+    const char *folder;
+    char path[PATH_MAX]; /* nothing may be allocated while a folder is being listed */
+    int kernels;
+    uint64_t bytes;
+} Stock;
+
+static void count_kernel(void *user, const char *name) {
+    Stock *stock = user;
+    struct stat info;
+    const int n = snprintf(stock->path, sizeof stock->path, "%s/%s", stock->folder, name);
+    if (str_ends(str_from(name), STR(".cubin")) && n > 0 && n < (int)sizeof stock->path &&
+        stock->sys->lstat(stock->path, &info) == 0) {
+        stock->kernels++;
+        stock->bytes += (uint64_t)info.st_size;
+    }
+}
+
+static void doctor_cache(Doctor *d, Str flag) {
+    Session *s = d->s;
+    Str why = {0}, root = cubin_cache_root(s, flag, d->c->env->get);
+    const CubinCache *cache = cubin_cache_open(s, root, &why);
+    if (!cache) {
+        print_part(d, "kernel cache", false, str_format(s->arena, "none: %.*s", STR_ARG(why)));
+        return;
+    }
+    Stock *stock = arena_new(s->arena, Stock);
+    stock->sys = s->sys;
+    stock->folder = str_c(s->arena, cubin_cache_folder(cache));
+    s->sys->list(stock->folder, count_kernel, stock);
+    const Str bytes = str_bytes(s->arena, stock->bytes);
+    cJSON *o = part(d, "kernel cache", true,
+                    str_format(s->arena, "%s, %d kernel%s, %.*s", stock->folder, stock->kernels,
+                               stock->kernels == 1 ? "" : "s", STR_ARG(bytes)));
+    json_text(o, "folder", str_from(stock->folder));
+    cJSON_AddNumberToObject(o, "kernels", stock->kernels);
+    cJSON_AddNumberToObject(o, "bytes", (double)stock->bytes);
+    console_json(d->c, o);
 }
 
 /* What confines the process in which NVRTC compiles. */
@@ -199,7 +236,7 @@ bool cmd_doctor(Console *c, const Args *args) {
             return false;
         }
         doctor_nvrtc(&d);
-        doctor_cache(&d);
+        doctor_cache(&d, args->cache_dir);
         doctor_confinement(&d);
     }
     if (str_starts(args->device, STR("cuda")) && d.missing.len) {

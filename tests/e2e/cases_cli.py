@@ -174,17 +174,19 @@ def umask(box):
 
 @case("cli/doctor says what works on this machine, whatever it is")
 def doctor(box):
-    lines = box.morc("doctor").stdout.decode().splitlines()
+    flags = ["--cache-dir", box.dir / "cache"]
+    lines = box.morc("doctor", *flags).stdout.decode().splitlines()
     parts = [line[:13].rstrip() for line in lines]
     assert parts[:3] == ["morc", "processor", "driver"] and parts[-1] == "confinement", lines
     assert all(len(line) > 14 and line[13] == " " != line[14] for line in lines), lines
-    objects = [json.loads(line) for line in box.morc("doctor", "--json").stdout.splitlines()]
+    objects = [json.loads(line) for line in box.morc("doctor", "--json", *flags).stdout.splitlines()]
     assert [o["part"] for o in objects[:-1]] == parts, objects
     assert objects[-1]["type"] == "result" and objects[-1]["ok"], objects
     # exit 0 or 4 as this machine has a GPU or not; the host needs none
-    box.morc("doctor", "--device", "cuda", status=(0, 4))
-    box.morc("doctor", "--device", "host")
-    assert box.files() == [], box.files()
+    box.morc("doctor", "--device", "cuda", *flags, status=(0, 4))
+    assert box.files() == ["cache", "cache/kernels"], box.files()
+    done = box.morc("doctor", "--device", "host")
+    assert [line[:13].rstrip() for line in done.stdout.decode().splitlines()] == parts[:2], done.stdout
 
 
 @case("cli/doctor can be interrupted while a driver hangs")

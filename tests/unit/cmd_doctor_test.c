@@ -11,15 +11,21 @@ static const char *no_variable(const char *name) {
     return NULL;
 }
 
+static char *cache; /* a folder of this test */
+
 /* Both streams in one; free it. */
 static char *doctor(const Sys *sys, const char *device, int *code) {
     char *text = NULL;
     size_t size;
     MorcEnv env = {.sys = sys, .get = no_variable};
     env.out = env.err = open_memstream(&text, &size);
-    char *argv[] = {(char *)(uintptr_t) "morc", (char *)(uintptr_t) "doctor",
-                    (char *)(uintptr_t) "--device", (char *)(uintptr_t)device, NULL};
-    *code = morc_main(4, argv, &env);
+    const char *const words[] = {"morc", "doctor", "--device", device, "--cache-dir", cache};
+    enum { WORDS = sizeof words / sizeof words[0] };
+    char *argv[WORDS + 1] = {NULL};
+    for (int i = 0; i < WORDS; i++) {
+        argv[i] = (char *)(uintptr_t)words[i];
+    }
+    *code = morc_main(WORDS, argv, &env);
     fclose(env.out);
     return text;
 }
@@ -37,6 +43,7 @@ static void a_gpu_is_shown_unless_the_host_is_asked_for(void **state) {
     assert_int_equal(code, 0);
     assert_has(text, "\nGPU 0         Fake GPU, sm_90, 1.0 GiB, 1.0 GiB free\n", true);
     assert_has(text, " threads, ", true);
+    assert_has(text, "/kernels, 2 kernels, 5 B\n", true);
     free(text);
     text = doctor(&sys_real, "host", &code);
     assert_int_equal(code, 0);
@@ -55,7 +62,7 @@ static void system_calls_may_fail(void **state) {
     faulty_set(0, 0, false);
     free(doctor(&sys_faulty, "auto", &code));
     const int64_t calls = faulty_calls();
-    assert_true(calls >= 3); /* open, read and close /proc/cpuinfo */
+    assert_true(calls >= 10); /* /proc/cpuinfo, the cache's folders, its two files */
     for (int64_t n = 1; n <= calls; n++) {
         faulty_set(n, EIO, true);
         char *text = doctor(&sys_faulty, "auto", &code);
@@ -85,9 +92,25 @@ static void memory_may_run_out(void **state) {
     assert_true(n > 10);
 }
 
-static int load(void **state) {
+static int set_up(void **state) {
     (void)state;
     fake_load("libcuda.so.1");
+    cache = unit_directory();
+    char path[4200];
+    snprintf(path, sizeof path, "%s/kernels", cache);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/kernels/a.cubin", cache);
+    unit_write(path, "abc", 3);
+    snprintf(path, sizeof path, "%s/kernels/b.cubin", cache);
+    unit_write(path, "de", 2);
+    snprintf(path, sizeof path, "%s/kernels/c.other", cache);
+    unit_write(path, "fgh", 3);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    unit_remove(cache);
     return 0;
 }
 
@@ -97,5 +120,5 @@ int main(void) {
         cmocka_unit_test(system_calls_may_fail),
         cmocka_unit_test(memory_may_run_out),
     };
-    return cmocka_run_group_tests(tests, load, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }
