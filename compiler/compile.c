@@ -199,7 +199,7 @@ bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *result
                       RunReport *report) {
     ExecTimes times = {0};
     name_outputs(s, c, out_path);
-    bool ok = exec_run(s, &c->schedule, c->files, &times) && check_finite(s, c) &&
+    bool ok = exec_run(s, &c->schedule, NULL, c->files, &times) && check_finite(s, c) &&
               inputs_unchanged(s, c->model);
     if (ok && c->files[1]) {
         ok = data_name_settle(s, c->files, &c->schedule, c->placeholder, &c->data_file);

@@ -5,6 +5,7 @@
 #include "tests/unit/unit.h"
 #include "kernels/lanes.h"
 #include <math.h>
+#include "kernels/metrics.h"
 #include "kernels/scale.h"
 #include "tests/unit/emulated_gpu.h"
 
@@ -42,15 +43,23 @@ static float any_weight(void) {
     }
 }
 
+static bool broken; /* the weights at hand hold values that are not finite: nothing else counts */
+
 static void *weights(const Kernel *k) {
     uint8_t *src = malloc((size_t)(k->count * source_size(k->source)) + 1);
     const float unit = below(6) == 0 ? 1e30f : below(6) == 0 ? 1e-36f : 1.0f;
+    broken = below(10) == 0;
     int64_t empty = 0;
     for (int64_t i = 0; i < k->count; i++) {
         empty = empty > 0 ? empty - 1 : below(500) == 0 ? below(300) : 0;
-        const float w = empty > 0 ? 0.0f : any_weight() * unit;
+        const float w = broken && below(1000) == 0 ? below(2) ? INFINITY : NAN
+                        : empty > 0                ? 0.0f
+                                                   : any_weight() * unit;
         const float a = fabsf(w) > 65504 ? 65504.0f : fabsf(w);
-        uint32_t h = a >= 0x1p-14f ? k_float16_encode(a) : (uint32_t)(a * 0x1p24f);
+        uint32_t h = isnan(w)         ? 0x7e00u
+                     : isinf(w)       ? 0x7c00u
+                     : a >= 0x1p-14f ? k_float16_encode(a)
+                                     : (uint32_t)(a * 0x1p24f);
         h |= k_bits(w) >> 31 << 15;
         const uint16_t half = (uint16_t)(k->source == 10 ? h : k_bits(w) >> 16);
         const double wide = (double)w * (1 + below(3) * 1e-9);
@@ -99,7 +108,7 @@ static void *survey(const Kernel *k, const void *src, void *scratch, uint64_t se
         kernel_state_close(k, pass, gpu);
         const Shape s = shape_of(k);
         const StateArrays a = state_arrays(k, &s, host), b = state_arrays(k, &s, gpu);
-        for (int64_t i = 0; state_has_scales(&s) && i < s.scales; i++) {
+        for (int64_t i = 0; state_has_scales(&s) && !broken && i < s.scales; i++) {
             if (memcmp(a.s + i, b.s + i, 4) != 0 || a.z[i] != b.z[i] || a.codes[i] != b.codes[i]) {
                 fail_msg("pass %d, scale %lld: %a, host %a; %s", pass, (long long)i, b.s[i],
                          a.s[i], describe(k));
@@ -109,6 +118,22 @@ static void *survey(const Kernel *k, const void *src, void *scratch, uint64_t se
     free(part);
     free(gpu);
     return host;
+}
+
+static void check_report(const Kernel *k, const GpuReport *r, const KernelMetrics *want) {
+    KernelMetrics got = {0};
+    assert_int_equal(r->nonfinite, want->nonfinite);
+    assert_int_equal(r->nonfinite ? (int64_t)~r->not_first : -1, want->first_nonfinite);
+    if (k->metrics && !broken) {
+        metrics_from_limbs(r->ww, r->qq, r->ee, &got);
+        if (got.ww != want->ww || got.qq != want->qq || got.ee != want->ee ||
+            got.wq != want->wq || (double)k_float(r->max_error) != want->max_error ||
+            (int64_t)r->zeros != want->zeros) {
+            fail_msg("ww %a %a qq %a %a ee %a %a max %a %a zeros %lld %lld; %s", got.ww, want->ww,
+                     got.qq, want->qq, got.ee, want->ee, (double)k_float(r->max_error),
+                     want->max_error, (long long)r->zeros, (long long)want->zeros, describe(k));
+        }
+    }
 }
 
 static void check_chunk(const Kernel *k, int64_t chunk, const void *src, const void *state,
@@ -124,7 +149,7 @@ static void check_chunk(const Kernel *k, int64_t chunk, const void *src, const v
     kernel_encode(k, chunk, src, state, outs, &want, scratch);
     assert_true(emulated_encode(k, chunk, src, state, seed, &got));
     for (KernelOutput o = 0; o < OUT_COUNT; o++) {
-        for (int64_t i = 0; i < size[o]; i++) {
+        for (int64_t i = 0; !broken && i < size[o]; i++) {
             if (got.out[o].at[i] != ((uint8_t *)outs[o])[i]) {
                 fail_msg("chunk %lld output %d byte %lld of %lld: %02x, host %02x; %s",
                          (long long)chunk, o, (long long)i, (long long)size[o], got.out[o].at[i],
@@ -137,7 +162,7 @@ static void check_chunk(const Kernel *k, int64_t chunk, const void *src, const v
     if (!got.whole) {
         fail_msg("written beyond a buffer; %s", describe(k));
     }
-    assert_int_equal(got.report.nonfinite, want.nonfinite);
+    check_report(k, &got.report, &want);
 }
 
 static int64_t cases, taken[8];
@@ -181,6 +206,7 @@ static const Layer layers[] = {
     {1, 130, 33, {130, 33, 1}},   {31, 75, 1, {1, 31, 75}},     /* odd sizes */
     {1, 5, 1, {1, 1, 5}},         {1, 1, 1, {1, 1, 1}},         /* almost nothing */
     {3, 2048, 1, {1, 3, 2048}},   {2, 3008, 1, {1, 2, 3008}},   /* long rows */
+    {19, 576, 1, {1, 19, 576}},                                 /* rows for warps */
 };
 enum { LAYERS = sizeof layers / sizeof *layers };
 static const int scale_types[] = {1, 10, 16, 17, 24};
@@ -250,7 +276,11 @@ static void common_kernels(void **state) {
         {"int8", GRANULE_TENSOR, 0, 16, 16, false, true, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        for (int l = 0; l < 4; l++) {
+        for (int l = 0; l < LAYERS; l++) {
+            const bool rows_too = l >= 12 && rows[i].granule == GRANULE_CHANNEL;
+            if (l >= 4 && !rows_too) {
+                continue;
+            }
             Kernel k = kernel_for(&layers[l], format(rows[i].format), rows[i].granule,
                                   rows[i].block);
             k.scale_type = rows[i].scale;
