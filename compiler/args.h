@@ -11,6 +11,7 @@ typedef enum Verb {
     VERB_EXPLAIN,
     VERB_INSPECT,
     VERB_FMT,
+    VERB_DOCTOR,
     VERB_OPT,
     VERB_HELP,
     VERB_VERSION,
@@ -34,6 +35,7 @@ typedef struct Args {
     Str cache_dir; /* as given: cubin_cache_root knows the defaults */
     bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix;
     bool dry_run;    /* -n: the run verb becomes plan */
+    int gpu;         /* --device cuda:N: N */
     int threads;     /* 0: as many as there are processors */
     uint64_t memory; /* 0: default */
     Str line;        /* the command line as one text, for messages */

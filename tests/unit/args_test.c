@@ -114,6 +114,10 @@ static void nothing_is_ignored(void **state) {
         {{"morc", "r.mor", "m.onnx", "--threads", "0"}, "a number from 1 to 256"},
         {{"morc", "r.mor", "m.onnx", "--color", "red"}, "auto, always or never"},
         {{"morc", "r.mor", "m.onnx", "--device", "cuda"}, "no CUDA device"},
+        {{"morc", "doctor", "--device", "cuda1"}, "auto, host, cuda or cuda:N"},
+        {{"morc", "doctor", "--device", "cuda:-1"}, "auto, host, cuda or cuda:N"},
+        {{"morc", "r.mor", "m.onnx", "--threads", "+3"}, "a number from 1 to 256"},
+        {{"morc", "r.mor", "m.onnx", "--threads", "99999999999999999999"}, "a number from 1"},
         {{"morc", "r.mor", "m.onnx", "--quiet=yes"}, "no flag `--quiet=yes`"},
         {{"morc", "r.mor", "m.onnx", "--deny", "errors"}, "takes `warnings`"},
     };
