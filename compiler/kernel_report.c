@@ -35,7 +35,7 @@ typedef struct Report {
     Session *s;
     GpuPrograms programs;
     JitProgram *built; /* one for each program */
-    int arch, version;
+    int arch;
 } Report;
 
 static void collect(Report *r, const Schedule *schedule) {
@@ -58,18 +58,12 @@ static void choose_arch(Report *r, int arch) {
     }
 }
 
-static bool build(Report *r, bool ptx, const Args *args, const char *(*get)(const char *variable),
-                  Str *why) {
-    Str no_cache = {0};
-    const Str root = cubin_cache_root(r->s, args->cache_dir, get);
-    const JitOptions options = {
-        .cache = root.len ? cubin_cache_open(r->s, root, &no_cache) : NULL,
-        .threads = r->s->threads,
-        .ptx = ptx};
+/* Without a cache: the compiler's word on registers is wanted. */
+static bool build(Report *r, bool ptx, Str *why) {
+    const JitOptions options = {.threads = r->s->threads, .ptx = ptx};
     Jit *jit = jit_open(r->s, &options, why);
     const bool built =
         jit && jit_build(r->s, jit, r->arch, r->built, r->programs.all.len, why);
-    r->version = jit ? jit_version(jit) : 0;
     jit_close(r->s, jit);
     return built;
 }
@@ -92,7 +86,7 @@ static void print_heading(const Report *r, size_t i, Buf *out) {
     buf_char(out, '\n');
 }
 
-bool kernel_report_dump(Session *s, const Schedule *schedule, Str name, int arch, const Args *args,
+bool kernel_report_dump(Session *s, const Schedule *schedule, Str name, int arch,
                         const char *(*get)(const char *variable), Buf *out) {
     Report r = {.s = s};
     const bool cuda = str_is(name, "cuda"), ptx = str_is(name, "ptx");
@@ -100,7 +94,7 @@ bool kernel_report_dump(Session *s, const Schedule *schedule, Str name, int arch
     collect(&r, schedule);
     if (!cuda && r.programs.all.len > 0) {
         choose_arch(&r, arch);
-        if (!build(&r, ptx, args, get, &why)) {
+        if (!build(&r, ptx, &why)) {
             return machine_cannot(s, STR("the kernels cannot be compiled"), why);
         }
     }
@@ -138,8 +132,7 @@ static void print_row(const Report *r, size_t i, bool built, Buf *out) {
     buf_char(out, '\n');
 }
 
-void kernel_report_list(Session *s, const Schedule *schedule, int arch, const Args *args,
-                        const char *(*get)(const char *variable), Buf *out) {
+void kernel_report_list(Session *s, const Schedule *schedule, int arch, Buf *out) {
     Report r = {.s = s};
     Str why = {0};
     collect(&r, schedule);
@@ -147,7 +140,7 @@ void kernel_report_list(Session *s, const Schedule *schedule, int arch, const Ar
     if (n > 0) {
         choose_arch(&r, arch);
     }
-    const bool built = n > 0 && build(&r, false, args, get, &why);
+    const bool built = n > 0 && build(&r, false, &why);
     buf_printf(out, "%zu GPU kernel%s", n, n == 1 ? "" : "s");
     if (built) {
         buf_printf(out, ", compiled for sm_%d", r.arch);

@@ -30,6 +30,7 @@ static bool dispatch(Console *c, const Args *args) {
     switch (args->verb) {
     case VERB_RUN:
     case VERB_PLAN:
+    case VERB_BENCH:
         return cmd_run(c, args);
     case VERB_CHECK:
         return cmd_check(c, args);

@@ -4,8 +4,8 @@
  *                 each `rows` of them into errors[], so that a host can compare; and that packed
  *                 encoding gives the same codes for finite ones. units: floats.
  *     reciprocals of all floats first, first + 1, ... in k_divides: reciprocal(s) is 1 / s.
- *     quotients   of significand `first` + block and all 2^23 divisors in [1, 2): k_quotient is
- *                 w / s. A block of threads does one numerator.
+ *     quotients   of significand `first` + block * `run` and all 2^23 divisors in [1, 2):
+ *                 k_quotient is w / s. A block of threads does one numerator.
  *
  * Disagreements are counted in GpuReport.nonfinite. The text defines SOURCE (K_FLOAT), ELEMENT,
  * SCALE, THREADS, RESIDENT. */
@@ -58,7 +58,7 @@ K_KERNEL(reciprocals) {
 }
 
 K_KERNEL(quotients) {
-    const float w = k_float(0x3f800000u + (uint32_t)a.first + k_block());
+    const float w = k_float(0x3f800000u + (uint32_t)a.first + k_block() * (uint32_t)a.run);
     uint32_t wrong = 0u;
     K_ROLL
     for (uint32_t i = k_thread(); i < 1u << 23; i += THREADS) {
