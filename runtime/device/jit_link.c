@@ -84,6 +84,9 @@ static Str reason_of(const Session *s, const JitLink *link, int status) {
     if (WIFEXITED(status) && WEXITSTATUS(status) == JIT_CHILD_MEMORY) {
         return STR("the compiler ran out of memory");
     }
+    if (WIFEXITED(status) && WEXITSTATUS(status) != JIT_CHILD_DONE) {
+        return str_format(s->arena, "the compiler ended by itself (exit %d)", WEXITSTATUS(status));
+    }
     return STR("the compiler hung up");
 }
 

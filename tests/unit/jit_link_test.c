@@ -136,7 +136,7 @@ static void returns(const JitChild *c) {
 static void bad_children_are_ended(void **state) {
     (void)state;
     ends(hangs_up, "the compiler hung up", 2);
-    ends(returns, "the compiler hung up", 2);
+    ends(returns, "the compiler ended by itself (exit 4)", 2);
     ends(has_no_memory, "the compiler ran out of memory", 2);
     ends(crashes, "the compiler crashed, or needed more than 4.0 GiB (signal 11)", 2);
     ends(is_killed, "the compiler was killed (out of memory, most likely)", 2);
