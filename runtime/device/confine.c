@@ -48,12 +48,12 @@ enum { STREAMS_TO_DROP = 3 };
 
 static bool keep_only(const Sys *sys, int keep) {
     const int nowhere = sys->open("/dev/null", O_RDWR | O_CLOEXEC, 0);
-    if (keep != CONFINE_FD && dup2(keep, CONFINE_FD) < 0) {
+    if (nowhere < 0 || (keep != CONFINE_FD && dup2(keep, CONFINE_FD) < 0)) {
         return false;
     }
-    for (int fd = 0; fd < STREAMS_TO_DROP; fd++) {
-        if (nowhere < 0 || dup2(nowhere, fd) < 0) {
-            close(fd);
+    for (int fd = 0; fd < STREAMS_TO_DROP; fd++) { /* none is free for a file to take */
+        if (dup2(nowhere, fd) < 0) {
+            return false;
         }
     }
     close_from(CONFINE_FD + 1);
@@ -72,7 +72,7 @@ bool confine_begin(const Sys *sys, int keep, pid_t parent) {
 /* ---- limits */
 
 /* Never above what the user set. Hard and soft, so it cannot be taken back. */
-static bool limit(int resource, rlim_t value) {
+static bool limit(__rlimit_resource_t resource, rlim_t value) {
     struct rlimit now;
     if (getrlimit(resource, &now) != 0) {
         return false;

@@ -14,7 +14,7 @@ enum { CONFINE_FD = 3 /* what `keep` becomes */ };
 
 /* Signals as a fresh program has them, but SIGINT is ignored: the terminal sends it to us as well,
  * and it is the parent who decides. All descriptors but `keep` are closed, the first three lead
- * nowhere. False: the parent is gone already. */
+ * nowhere. False: the parent is gone already, or that could not be done. */
 bool confine_begin(const Sys *sys, int keep, pid_t parent);
 
 typedef struct ConfineLimits {

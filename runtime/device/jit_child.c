@@ -23,7 +23,7 @@ typedef struct Job {
 typedef struct Child {
     JitChild how;
     NvrtcApi api;
-    const char *options[NVRTC_OPTIONS]; /* that this version takes */
+    const NvrtcOption *options[NVRTC_OPTIONS]; /* that this version takes */
     int option_count;
     pthread_mutex_t lock, sending;
     pthread_cond_t work;
@@ -101,7 +101,7 @@ static NvrtcStatus compile(const Child *c, const WireProgram *how, const char *t
     const char *options[NVRTC_OPTIONS + 1] = {arch};
     choose_arch(how, arch);
     for (int i = 0; i < c->option_count; i++) {
-        options[i + 1] = c->options[i];
+        options[i + 1] = c->options[i]->text;
     }
     *program = NULL;
     const NvrtcStatus status =
@@ -276,57 +276,63 @@ static Job *read_job(void) {
 
 /* ---- beginning */
 
-/* Compiles nothing with these options. */
-static NvrtcStatus try_options(const Child *c) {
+/* Compiles nothing with the options so far; `log` holds what was said about it. */
+static NvrtcStatus try_options(const Child *c, char log[WIRE_LOG]) {
     NvrtcProgram program;
     const WireProgram how = {.arch = c->api.at[c->api.architectures - 1]};
     const NvrtcStatus status = compile(c, &how, "", &program);
+    log[0] = 0;
     if (program) {
+        if (log_bytes(c, program) > 0 && log_bytes(c, program) < WIRE_LOG) {
+            c->api.log(program, log);
+        }
         c->api.destroy(&program);
     }
     return status;
 }
 
-static void add_options(Child *c, bool (*wanted)(const NvrtcOption *)) {
-    for (const NvrtcOption *o = nvrtc_options; o->text; o++) {
-        if (wanted(o)) {
-            c->options[c->option_count++] = o->text;
+/* Drops one that this version does not know: the one that the log names, or the last optional one.
+ * False: none can go. */
+static bool drop_option(Child *c, const char *log) {
+    int named = -1, last = -1;
+    for (int i = 0; i < c->option_count; i++) {
+        if (c->options[i]->optional) {
+            const Str name = str_from(c->options[i]->text);
+            const int64_t end = str_find(name, '=');
+            char word[64];
+            snprintf(word, sizeof word, "%.*s", end < 0 ? (int)name.len : (int)end, name.data);
+            named = strstr(log, word) ? i : named;
+            last = i;
         }
     }
+    const int gone = named >= 0 ? named : last;
+    for (int i = gone; gone >= 0 && i + 1 < c->option_count; i++) {
+        c->options[i] = c->options[i + 1];
+    }
+    c->option_count -= gone >= 0;
+    return gone >= 0;
 }
 
-static bool every(const NvrtcOption *o) {
-    (void)o;
-    return true;
-}
-
-static bool required(const NvrtcOption *o) {
-    return !o->optional;
-}
-
-/* The first compile also makes NVRTC load the rest of itself (libnvrtc-builtins). */
+/* The first compile also makes NVRTC load the rest of itself (libnvrtc-builtins). That an option
+ * is not known costs no time: it is said before anything is compiled. */
 static void warm_up(Child *c) {
-    add_options(c, every);
-    NvrtcStatus status = try_options(c);
-    if (status == NVRTC_INVALID_OPTION) { /* an older version: find out which it takes */
-        c->option_count = 0;
-        add_options(c, required);
-        for (const NvrtcOption *o = nvrtc_options; o->text; o++) {
-            if (o->optional) {
-                c->options[c->option_count++] = o->text;
-                c->option_count -= try_options(c) != 0;
-            }
-        }
-        status = try_options(c);
+    char *log = mem_alloc(WIRE_LOG);
+    for (const NvrtcOption *o = nvrtc_options; o->text; o++) {
+        c->options[c->option_count++] = o;
     }
+    NvrtcStatus status;
+    do {
+        status = try_options(c, log);
+    } while (status == NVRTC_INVALID_OPTION && drop_option(c, log));
     if (status != 0) {
-        char text[200];
+        char text[400];
         const char *said = c->api.error_text(status);
-        snprintf(text, sizeof text, "NVRTC %d.%d cannot compile an empty program: %s",
-                 c->api.version / 1000, c->api.version % 1000 / 10,
-                 said ? said : "no reason given");
+        snprintf(text, sizeof text, "NVRTC %d.%d cannot compile an empty program: %s %.200s",
+                 c->api.version / 1000, c->api.version % 1000 / 10, said ? said : "no reason given",
+                 log);
         give_up(str_from(text));
     }
+    mem_free(log);
 }
 
 static void say_loaded(const Child *c, Arena *arena) {

@@ -22,9 +22,9 @@ static int64_t milliseconds(void) {
 
 /* ---- the process */
 
-/* Its wait status, or -1 when the system has taken it away already (an ignored SIGCHLD). It is
- * given `grace` milliseconds to end by itself. The number of a process that was not waited for
- * cannot be another's, so nobody else is killed. */
+/* Its wait status, or -1 when it had to be killed, or the system has taken it away already (an
+ * ignored SIGCHLD). It is given `grace` milliseconds to end by itself. The number of a process that
+ * was not waited for cannot be another's, so nobody else is killed. */
 static int reap(JitLink *link, int grace) {
     int status = -1;
     pid_t done = 0;
@@ -38,8 +38,9 @@ static int reap(JitLink *link, int grace) {
     }
     if (link->child > 0 && done == 0) {
         kill(link->child, SIGKILL);
-        while (waitpid(link->child, &status, 0) < 0 && errno == EINTR) {
+        while (waitpid(link->child, NULL, 0) < 0 && errno == EINTR) {
         }
+        status = -1;
     }
     link->child = 0;
     return status;
@@ -83,7 +84,10 @@ static Str reason_of(const Session *s, const JitLink *link, int status) {
     if (WIFEXITED(status) && WEXITSTATUS(status) == JIT_CHILD_MEMORY) {
         return STR("the compiler ran out of memory");
     }
-    return str_format(s->arena, "the compiler ended by itself (status %d)", status);
+    if (WIFEXITED(status) && WEXITSTATUS(status) != JIT_CHILD_DONE) {
+        return str_format(s->arena, "the compiler ended by itself (exit %d)", WEXITSTATUS(status));
+    }
+    return STR("the compiler hung up");
 }
 
 /* It has hung up, or cannot be read. */
@@ -174,27 +178,29 @@ static bool complete(const JitLink *link) {
     return link->body && link->received == sizeof link->head + link->head.size;
 }
 
-/* What is there now. False: nothing more will come. */
-static bool pull(JitLink *link) {
+typedef enum Pulled { PULLED, PULLED_END, PULLED_NONSENSE } Pulled;
+
+/* What is there now. */
+static Pulled pull(JitLink *link) {
     while (!complete(link)) {
         size_t room;
         char *to = place(link, &room);
         const ssize_t done = recv(link->fd, to, room, 0);
         if (done < 0 && errno == EAGAIN) {
-            return true;
+            return PULLED;
         }
         if (done == 0 || (done < 0 && errno != EINTR)) {
-            return false;
+            return PULLED_END;
         }
         link->received += done > 0 ? (size_t)done : 0;
         if (link->received == sizeof link->head && !link->body) {
             if (!wire_head(link->head)) {
-                return false;
+                return PULLED_NONSENSE;
             }
             link->body = arena_alloc(link->in, link->head.size + 1);
         }
     }
-    return true;
+    return PULLED;
 }
 
 static void next_frame(JitLink *link) {
@@ -207,10 +213,11 @@ static void next_frame(JitLink *link) {
 }
 
 /* One turn: false when the link is over. */
-static bool turn(Session *s, JitLink *link, int patience, int64_t *heard) {
+static bool turn(Session *s, JitLink *link) {
     const bool sends = link->queue.len > link->sent;
     struct pollfd p = {link->fd, (short)(POLLIN | (sends ? POLLOUT : 0)), 0};
     const int ready = poll(&p, 1, SLICE);
+    Pulled pulled = PULLED;
     if (session_stopped(s)) {
         jit_link_fail(s, link, STR("stopped"));
         return false;
@@ -219,28 +226,27 @@ static bool turn(Session *s, JitLink *link, int patience, int64_t *heard) {
         push(link);
     }
     if (ready > 0 && (p.revents & (POLLIN | POLLHUP | POLLERR))) {
-        *heard = milliseconds();
-        if (!pull(link)) {
-            over(s, link);
-            return false;
-        }
+        pulled = pull(link);
     }
-    if (milliseconds() - *heard > (int64_t)patience * 1000) {
-        jit_link_fail(s, link,
-                      str_format(s->arena, "the compiler did not answer for %d s", patience));
-        return false;
+    if (pulled == PULLED_END) {
+        over(s, link);
+    } else if (pulled == PULLED_NONSENSE) {
+        jit_link_fail(s, link, STR("the compiler's answer makes no sense"));
     }
-    return true;
+    return pulled == PULLED;
 }
 
 bool jit_link_next(Session *s, JitLink *link, int patience, WireKind *kind, Str *body) {
-    int64_t heard = milliseconds();
+    const int64_t until = milliseconds() + (int64_t)patience * 1000;
     if (link->failure.len > 0) {
         return false;
     }
     next_frame(link);
     while (!complete(link)) {
-        if (!turn(s, link, patience, &heard)) {
+        TRY(turn(s, link));
+        if (!complete(link) && milliseconds() > until) {
+            jit_link_fail(s, link,
+                          str_format(s->arena, "the compiler did not answer for %d s", patience));
             return false;
         }
     }

@@ -27,8 +27,8 @@ bool jit_link_open(Session *s, JitLink *link, void (*run)(const JitChild *), int
                    int seconds, Str *why);
 /* Queued; sent while jit_link_next waits. */
 void jit_link_send(JitLink *link, WireKind kind, const void *head, size_t size, Str tail);
-/* The next frame; *body is valid until the next call. False: `failure` says why. Waits for the
- * child to say something for `patience` seconds at a time. */
+/* The next frame, whole within `patience` seconds; *body is valid until the next call. False:
+ * `failure` says why. */
 bool jit_link_next(Session *s, JitLink *link, int patience, WireKind *kind, Str *body);
 /* Ends it; the first reason stays. */
 void jit_link_fail(Session *s, JitLink *link, Str why);

@@ -15,6 +15,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
+/* Sanitizers give a child without memory NULL, as malloc does, instead of a report. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+    return "allocator_may_return_null=1";
+}
+
 static char *dir;
 
 /* A kernel of the kind that morc emits: scale by block maximum, divide, encode, pack. */
@@ -502,6 +508,38 @@ static void failing_allocations_unwind(void **state) {
     }
 }
 
+/* Calls of the parent and of the child, which counts on from the fork. What fails costs a kernel or
+ * a stored result, never more. */
+static void failing_calls_do_no_harm(void **state) {
+    (void)state;
+    NEEDS_NVRTC();
+    const int descriptors = open_descriptors();
+    int failures = 0;
+    for (int n = 1; n <= 40; n++) {
+        static const int errors[] = {EIO, EACCES, EMFILE, EINTR};
+        const int64_t live = alloc_live();
+        faulty_set(n, errors[n / 2 % 4], n % 2);
+        Session *s = session_open(&sys_faulty);
+        Str why = {0};
+        JitOptions options = {.threads = 1, .cache = cubin_cache_open(s, str_from(dir), &why)};
+        Jit *jit = jit_open(s, &options, &why);
+        JitProgram p = {.text = str_from(kernel)};
+        if (!jit || !jit_build(s, jit, 90, &p, 1, &why)) {
+            failures++;
+            assert_true(why.len > 0);
+        } else {
+            assert_true(p.cubin.len > 1000);
+        }
+        session_close(s);
+        faulty_set(0, 0, false);
+        assert_int_equal(faulty_open_files(), 0);
+        assert_int_equal(alloc_live(), live);
+        assert_int_equal(open_descriptors(), descriptors);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    }
+    assert_true(failures < 30);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_and_closing_leaves_nothing),
@@ -515,6 +553,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(nothing_outlives_a_killed_parent, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_ends_the_build, setup, teardown),
         cmocka_unit_test_setup_teardown(failing_allocations_unwind, setup, teardown),
+        cmocka_unit_test_setup_teardown(failing_calls_do_no_harm, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
