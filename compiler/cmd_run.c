@@ -283,7 +283,10 @@ static bool compile_and_run(Run *r) {
     Buf b = buf_on(s->arena);
     Compiled *compiled = NULL;
     CompileOptions options = {
-        .dump = r->args->dump, .dump_out = &b, .data_stem = stem_of(r->out_path)};
+        .dump = r->args->dump,
+        .dump_out = &b,
+        .data_stem = stem_of(r->out_path),
+        .no_metrics = r->c->quiet && !r->c->json && !plan_waits_for_results(r->plan)};
     TRY(compile(s, r->plan, &options, &compiled));
     r->stages.compile = stage(r);
     if (r->args->dump.len) {

@@ -84,7 +84,7 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
     TRY(model_layout(c->model, &layout, &c->layout));
     const Str names[2] = {str_format(s->arena, "%.*s.onnx", STR_ARG(options->data_stem)),
                           c->placeholder};
-    TRY(assemble(s, c->ir, c->model, &c->layout, names, &c->schedule));
+    TRY(assemble(s, c->ir, c->model, &c->layout, names, !options->no_metrics, &c->schedule));
     assert(schedule_check(&c->schedule) == NULL);
     if (options->dump_out && str_is(options->dump, "schedule")) {
         schedule_print(&c->schedule, options->dump_out);

@@ -12,6 +12,7 @@ typedef struct CompileOptions {
     Str dump;              /* `-d NAME`: text of that stage goes to dump_out; empty: none */
     Buf *dump_out;
     Str data_stem;         /* base of the data file's name, e.g. "model.mor" */
+    bool no_metrics;       /* nobody looks at LayerResults: kernels need not compare */
 } CompileOptions;
 
 typedef struct RunReport {
