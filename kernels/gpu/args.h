@@ -35,6 +35,7 @@ typedef struct GpuArgs {
     /* PRUNE_NM: element x is number x / prune_inner % prune_axis of its axis; in the box, the next
      * one of the axis is prune_stride elements on */
     int64_t prune_axis, prune_inner, prune_stride;
+    int64_t block;                /* weights of a scale, where the text does not say it */
     int64_t units;                /* of work: what the entry's loop counts */
     int64_t tie_index;            /* PRUNE_RATIO, as State */
     uint32_t threshold;

@@ -9,8 +9,8 @@
  *     errors   survey of METHOD_MSE: errors of all ratios.  units: strips
  *
  * The text defines SOURCE, THREADS, RESIDENT, METRICS, and as wanted ELEMENT (else pruned weights
- * are stored as they came), SCALE, BLOCK (else scales are GIVEN), SEARCH, NBITS, RATIO, KEEP and
- * GROUP (any). */
+ * are stored as they came), SCALE, BLOCKS (granules are blocks of GpuArgs.block; else scales are
+ * given), SEARCH, NBITS, RATIO, KEEP and GROUP (any). */
 #include "kernels/gpu/report.h"
 #ifdef ELEMENT
 #include "kernels/gpu/search.h"
@@ -85,7 +85,7 @@ K_FN uint64_t errors_at(const GpuArgs *a, Members m, Divisor d, float unit) {
     return sum;
 }
 
-#ifdef BLOCK
+#ifdef BLOCKS
 /* All lanes: a lane has every `lanes`-th member of its granule, lanes is 1 or 32. */
 K_FN Divisor choose(const GpuArgs *a, Members m, uint32_t lanes, Full f) {
     Limits none = {0.0f, 0.0f}, l = limits_of(a, m, none);
@@ -109,18 +109,18 @@ K_FN Divisor choose(const GpuArgs *a, Members m, uint32_t lanes, Full f) {
 }
 
 K_KERNEL(scales) {
-    const int64_t blocks = (a.rows + BLOCK - 1) / BLOCK;
+    const int64_t blocks = (a.rows + a.block - 1) / a.block;
     const bool run = a.inner == 1;
     const uint32_t lanes = run ? 32u : 1u;
     const int64_t granule = ((int64_t)k_block() * THREADS + k_thread()) / lanes;
     const int64_t row = granule / a.columns; /* of the granules: o * blocks + b */
-    Members m = {row / blocks, row % blocks * BLOCK, granule % a.columns, 0, lanes};
-    const int64_t rest = a.rows - m.k, length = rest < BLOCK ? rest : BLOCK;
+    Members m = {row / blocks, row % blocks * a.block, granule % a.columns, 0, lanes};
+    const int64_t rest = a.rows - m.k, length = rest < a.block ? rest : a.block;
     const int64_t skip = run ? k_thread() % 32u : 0u;
     if (granule < a.units && length > skip) {
         m.count = (length - skip + lanes - 1) / lanes;
     }
-    const int64_t block = m.k / BLOCK;
+    const int64_t block = m.k / a.block;
     m.k += skip;
     const Divisor d = choose(&a, m, lanes, full_of(a.super));
     if (granule >= a.units || skip > 0) {
@@ -144,9 +144,9 @@ K_KERNEL(scales) {
 #endif
 
 K_FN int64_t scale_index(const GpuArgs *a, int64_t o, int64_t k, int64_t i, Spot s) {
-#ifdef BLOCK
+#ifdef BLOCKS
     (void)s;
-    return (o * ((a->rows + BLOCK - 1) / BLOCK) + k / BLOCK) * a->columns + i;
+    return (o * ((a->rows + a->block - 1) / a->block) + k / a->block) * a->columns + i;
 #else
     (void)o;
     (void)k;
@@ -193,7 +193,7 @@ K_FN float encode_at(const GpuArgs *a, Strip strip, int64_t n, Spot s) {
     uint32_t code = JOIN(ELEMENT, _encode)(ASYMMETRIC ? k_rint(x) + d.z : x);
     int64_t place = s.index;
 #ifdef NBITS
-    const int64_t padded = (a->rows + BLOCK - 1) / BLOCK * BLOCK;
+    const int64_t padded = (a->rows + a->block - 1) / a->block * a->block;
     place = (strip.o * a->columns + i) * padded + k;
     for (int64_t p = place + 1; k == a->rows - 1 && p % padded != 0; p++) {
         put_bits(a->codes, p * BITS, (uint32_t)d.z ^ NBITS_FLIP);
@@ -258,7 +258,7 @@ K_KERNEL(encode) {
 #endif
 }
 
-#if defined ELEMENT && !defined BLOCK
+#if defined ELEMENT && !defined BLOCKS
 /* ---- surveys: eight neighbours of a strip for each thread, or what of them is in one channel */
 
 K_FN int64_t survey_run(const GpuArgs *a, Strip strip, int64_t begin, int64_t n, int64_t *channel) {

@@ -24,8 +24,7 @@ static int64_t vector_of(const Kernel *k) {
     return 16 / source_size(gpu_source(k));
 }
 
-static int64_t units_of(const Kernel *k, const GpuText *about, GpuUnits units, const GpuArgs *a,
-                        int64_t block) {
+static int64_t units_of(const Kernel *k, const GpuText *about, GpuUnits units, const GpuArgs *a) {
     const bool run = a->inner == 1;
     switch (units) {
     case GPU_PIECES:
@@ -39,7 +38,7 @@ static int64_t units_of(const Kernel *k, const GpuText *about, GpuUnits units, c
                     ? ceil_div(a->outer * a->rows, about->tile_rows)
                     : ceil_div(a->rows, about->tile_rows) * a->outer);
     case GPU_GRANULES:
-        return a->outer * ceil_div(a->rows, block) * a->columns;
+        return a->outer * ceil_div(a->rows, a->block) * a->columns;
     case GPU_STRIPS:
         return run ? a->outer * ceil_div(a->rows, K_STRIP)
                    : a->outer * a->rows * ceil_div(a->columns, K_STRIP);
@@ -66,6 +65,7 @@ static int64_t blocks_of(const GpuText *about, GpuUnits units, const GpuArgs *a,
 
 static void fill_state(const Kernel *k, const Shape *s, const State *state, GpuArgs *a) {
     a->super = 1.0f;
+    a->block = s->block > 0 ? s->block : 1;
     a->tie_index = INT64_MAX;
     a->channels = state_has_scales(s) && s->granule == GRANULE_CHANNEL ? s->view.axis : 1;
     a->run = s->granule == GRANULE_CHANNEL ? s->view.inner : 1;
@@ -109,7 +109,7 @@ bool gpu_launch(const Kernel *k, const GpuText *about, int64_t chunk, const void
     }
     for (int i = 0; i < about->steps; i++) {
         const GpuUnits units = about->step[i].units;
-        out->units[i] = units_of(k, about, units, a, s.block > 0 ? s.block : 1);
+        out->units[i] = units_of(k, about, units, a);
         out->blocks[i] = blocks_of(about, units, a, out->units[i]);
         if (out->blocks[i] > INT32_MAX) {
             return false;

@@ -273,7 +273,9 @@ static void print_shape(const Choice *c, Buf *out) {
     const GpuUnits units = c->about.step[0].units;
     const bool given = c->block == 0 && (units == GPU_PIECES || units == GPU_TILES);
     const int64_t block = !given ? c->block : units == GPU_TILES ? c->about.tile_rows : PIECE;
-    if (block > 0 && units != GPU_ROWS) { /* a row says itself how long it is */
+    if (units == GPU_GRANULES) {
+        define(out, "BLOCKS", 1);
+    } else if (block > 0 && units != GPU_ROWS) { /* a row says itself how long it is */
         define(out, "BLOCK", block);
     }
     if (given) {

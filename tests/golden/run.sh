@@ -17,8 +17,8 @@ MODELS=${MODELS:-$root/build/models}
 TMP=${SCRATCH:-$root/build/scratch/golden.$stage}/tmp
 actual=${TMP%/tmp}/actual
 FAKE=$(dirname "$morc")/fake
-export MODELS FAKE TMP NO_COLOR=1 LC_ALL=C ASAN_OPTIONS="${ASAN_OPTIONS:-abort_on_error=1}"
-unset MORC_PATH MORC_CACHE COLUMNS || true
+export MODELS FAKE TMP MORC_CACHE="$TMP/kernels" NO_COLOR=1 LC_ALL=C ASAN_OPTIONS="${ASAN_OPTIONS:-abort_on_error=1}"
+unset MORC_PATH COLUMNS || true
 mkdir -p "$TMP"
 cd "$root/tests/golden/$stage"
 
