@@ -72,7 +72,7 @@ bool confine_begin(const Sys *sys, int keep, pid_t parent) {
 /* ---- limits */
 
 /* Never above what the user set. Hard and soft, so it cannot be taken back. */
-static bool limit(int resource, rlim_t value) {
+static bool limit(__rlimit_resource_t resource, rlim_t value) {
     struct rlimit now;
     if (getrlimit(resource, &now) != 0) {
         return false;
