@@ -1,6 +1,6 @@
 /* cubin_cache: what was stored is loaded, by the same key only; an entry changed in any byte, cut,
- * foreign or planted is not; a folder that others may write, or a link, is no cache; failing calls,
- * failing allocations and eight processes at once never give a wrong kernel, a leak or a leftover. */
+ * foreign or planted is not; a folder that others may write, or a link, is no cache; failing calls
+ * and allocations, and eight processes at once, never give a wrong kernel, a leak or a leftover. */
 #include "tests/unit/unit.h"
 #include "tests/unit/faulty_sys.h"
 #include "runtime/base/alloc.h"

@@ -1,146 +1,15 @@
 /* jit, with the real NVRTC: kernels of the tree's own headers compile for every architecture it
  * knows, to the same bytes each time; a broken text shows its line; nothing that a text says can
- * read a file or run on; the cache answers without the child; nothing is left of the child whatever
- * happens to its parent. Without NVRTC all but the first test say that they are skipped. */
-#include "tests/unit/unit.h"
-#include "tests/unit/faulty_sys.h"
-#include "runtime/base/alloc.h"
-#include "runtime/device/jit.h"
+ * read a file or run on; the cache answers without the child. Without NVRTC all tests say that they
+ * are skipped. */
+#include "tests/unit/jit_world.h"
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 
 /* Sanitizers give a child without memory NULL, as malloc does, instead of a report. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) {
     return "allocator_may_return_null=1";
-}
-
-static char *dir;
-
-/* A kernel of the kind that morc emits: scale by block maximum, divide, encode, pack. */
-static const char kernel[] =
-    "#define THREADS 256\n"
-    "#define RESIDENT 4\n"
-    "#include \"kernels/gpu/threads.h\"\n"
-    "#include \"kernels/scale.h\"\n"
-    "#include \"kernels/format/int4.h\"\n"
-    "K_KERNEL(quantize) {\n"
-    "    K_SHARED(uint32_t, best, 8);\n"
-    "    for (int64_t u = k_block(); u < a.units; u += k_blocks()) {\n"
-    "        uint32_t w[4], m = 0u;\n"
-    "        k_load16(a.source + (u * THREADS + k_thread()) * 16, w);\n"
-    "        for (int i = 0; i < 4; i++) {\n"
-    "            uint32_t x = k_magnitude(k_float(w[i]));\n"
-    "            m = x > m ? x : m;\n"
-    "        }\n"
-    "        m = k_warp_max(m);\n"
-    "        if (k_thread() % 32u == 0u) {\n"
-    "            best[k_thread() / 32u] = m;\n"
-    "        }\n"
-    "        k_sync();\n"
-    "        for (uint32_t i = 0; i < 8u; i++) {\n"
-    "            m = best[i] > m ? best[i] : m;\n"
-    "        }\n"
-    "        uint32_t code = k_scale(K_FLOAT16, 7.0f, 0.0f, k_float(m), 1.0f, 1.0f);\n"
-    "        float d = k_divisor(K_FLOAT16, code, 1.0f);\n"
-    "        uint32_t out = 0u;\n"
-    "        for (int i = 0; i < 4; i++) {\n"
-    "            out |= (int4_encode(k_float(w[i]) / d) & 15u) << 4 * i;\n"
-    "        }\n"
-    "        ((uint16_t *)a.codes)[u * THREADS + k_thread()] = (uint16_t)out;\n"
-    "        k_sync();\n"
-    "    }\n"
-    "}\n";
-
-static int setup(void **state) {
-    (void)state;
-    dir = unit_memory_directory();
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    unit_remove(dir);
-    int status = 0;
-    assert_int_equal(waitpid(-1, &status, WNOHANG), -1); /* no child, not even a dead one */
-    assert_int_equal(errno, ECHILD);
-    return 0;
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static bool have_nvrtc(const char *test) {
-    static int have = -1;
-    static char reason[200];
-    if (have < 0) {
-        Session *s = session_open(&sys_real);
-        Str why = {0};
-        Jit *jit = jit_open(s, &(JitOptions){.threads = 1}, &why);
-        have = jit && jit_ready(s, jit, &why);
-        snprintf(reason, sizeof reason, "%.*s", STR_ARG(why));
-        session_close(s);
-    }
-    if (!have) {
-        print_message("skip %s: %s\n", test, reason);
-    }
-    return have;
-}
-
-#define NEEDS_NVRTC()                                                                              \
-    if (!have_nvrtc(__func__)) {                                                                   \
-        skip();                                                                                    \
-    }
-
-static Jit *opened(Session *s, JitOptions options) {
-    Str why = {0};
-    Jit *jit = jit_open(s, &options, &why);
-    if (!jit) {
-        fail_msg("no child: %.*s", STR_ARG(why));
-    }
-    return jit;
-}
-
-static void build(Session *s, Jit *jit, int arch, JitProgram *programs, size_t count) {
-    Str why = {0};
-    if (!jit_build(s, jit, arch, programs, count, &why)) {
-        fail_msg("sm_%d: %.*s", arch, STR_ARG(why));
-    }
-}
-
-static CubinCache *cache_in(Session *s) {
-    Str why = {0};
-    CubinCache *cache = cubin_cache_open(s, str_from(dir), &why);
-    assert_non_null(cache);
-    return cache;
-}
-
-/* ---- without NVRTC as well */
-
-static void opening_and_closing_leaves_nothing(void **state) {
-    (void)state;
-    for (int i = 0; i < 5; i++) {
-        const int64_t live = alloc_live();
-        Session *s = session_open(&sys_real);
-        Jit *jit = opened(s, (JitOptions){.threads = 2});
-        assert_int_equal(jit_version(jit), 0);
-        if (i % 2) {
-            jit_close(s, jit);
-            jit_close(s, NULL);
-        }
-        session_close(s);
-        assert_int_equal(alloc_live(), live);
-        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    }
 }
 
 /* ---- compiling */
@@ -150,7 +19,8 @@ static void every_architecture_and_the_same_bytes(void **state) {
     NEEDS_NVRTC();
     Session *s = session_open(&sys_real);
     Str why = {0};
-    Jit *jit = opened(s, (JitOptions){.threads = 2}), *again = opened(s, (JitOptions){.threads = 2});
+    Jit *jit = opened(s, (JitOptions){.threads = 2});
+    Jit *again = opened(s, (JitOptions){.threads = 2});
     assert_true(jit_ready(s, jit, &why));
     int count = 0;
     const int *archs = jit_architectures(jit, &count);
@@ -401,148 +271,8 @@ static void a_broken_entry_is_compiled_again(void **state) {
     }
 }
 
-/* ---- endings */
-
-/* Kills a process that has a Jit at work, after so many milliseconds. What it leaves becomes our
- * child (we are its reaper), and must be gone soon. */
-static void kill_parent_after(int milliseconds) {
-    const pid_t parent = fork();
-    assert_true(parent >= 0);
-    if (parent == 0) {
-        Session *s = session_open(&sys_real);
-        Str why = {0};
-        Jit *jit = jit_open(s, &(JitOptions){.threads = 2}, &why);
-        JitProgram p[2] = {{.text = str_from(kernel)}, {.text = str_from(kernel)}};
-        while (jit && jit_build(s, jit, 90, p, 2, &why)) {
-        }
-        _exit(1);
-    }
-    nanosleep(&(struct timespec){0, milliseconds * 1000000L}, NULL);
-    assert_int_equal(kill(parent, SIGKILL), 0);
-    int status = 0;
-    assert_int_equal(waitpid(parent, &status, 0), parent);
-    assert_true(WIFSIGNALED(status));
-    const double until = now() + 10;
-    for (;;) {
-        const pid_t left = waitpid(-1, &status, WNOHANG);
-        if (left < 0 && errno == ECHILD) {
-            return;
-        }
-        if (now() > until) {
-            fail_msg("a child outlives its parent, which was killed after %d ms", milliseconds);
-        }
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
-    }
-}
-
-static void nothing_outlives_a_killed_parent(void **state) {
-    (void)state;
-    NEEDS_NVRTC();
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    for (int i = 0; i < 40; i++) {
-        kill_parent_after(i < 20 ? i : i * 4);
-    }
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
-}
-
-static void a_signal_ends_the_build(void **state) {
-    (void)state;
-    NEEDS_NVRTC();
-    Session *s = session_open(&sys_real);
-    atomic_int stop = 0;
-    s->stop = &stop;
-    Jit *jit = opened(s, (JitOptions){.threads = 1});
-    JitProgram p = {.text = str_from(kernel)};
-    build(s, jit, 90, &p, 1);
-    atomic_store(&stop, SIGINT);
-    Str why = {0};
-    const double begin = now();
-    assert_false(jit_build(s, jit, 90, &p, 1, &why));
-    assert_true(now() - begin < 1);
-    assert_str(why, "stopped");
-    session_close(s);
-}
-
-static __attribute__((noinline)) int open_descriptors(void) {
-    int count = 0;
-    DIR *d = opendir("/proc/self/fd");
-    while (readdir(d)) {
-        count++;
-    }
-    closedir(d);
-    return count;
-}
-
-static void failing_allocations_unwind(void **state) {
-    (void)state;
-    NEEDS_NVRTC();
-    const int descriptors = open_descriptors();
-    for (volatile int n = 1;; n++) {
-        const int64_t live = alloc_live();
-        Session *volatile s = session_open(&sys_real);
-        volatile bool failed = false, built = false;
-        AllocGuard guard;
-        alloc_guard_push(&guard);
-        if (setjmp(guard.jump) == 0) {
-            Str why = {0};
-            JitProgram p = {.text = {kernel, sizeof kernel - 1}};
-            alloc_fail_at(n, true);
-            JitOptions options = {.threads = 1, .cache = cubin_cache_open(s, str_from(dir), &why)};
-            Jit *jit = jit_open(s, &options, &why);
-            built = jit && jit_build(s, jit, 90, &p, 1, &why);
-        } else {
-            failed = true;
-        }
-        alloc_fail_at(0, false);
-        alloc_guard_pop(&guard);
-        session_close(s);
-        assert_int_equal(alloc_live(), live);
-        assert_int_equal(open_descriptors(), descriptors);
-        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-        if (!failed && built) {
-            print_message("%d allocations failed\n", n - 1);
-            assert_true(n > 5);
-            return;
-        }
-        assert_true(n < 2000);
-    }
-}
-
-/* Calls of the parent and of the child, which counts on from the fork. What fails costs a kernel or
- * a stored result, never more. */
-static void failing_calls_do_no_harm(void **state) {
-    (void)state;
-    NEEDS_NVRTC();
-    const int descriptors = open_descriptors();
-    int failures = 0;
-    for (int n = 1; n <= 40; n++) {
-        static const int errors[] = {EIO, EACCES, EMFILE, EINTR};
-        const int64_t live = alloc_live();
-        faulty_set(n, errors[n / 2 % 4], n % 2);
-        Session *s = session_open(&sys_faulty);
-        Str why = {0};
-        JitOptions options = {.threads = 1, .cache = cubin_cache_open(s, str_from(dir), &why)};
-        Jit *jit = jit_open(s, &options, &why);
-        JitProgram p = {.text = str_from(kernel)};
-        if (!jit || !jit_build(s, jit, 90, &p, 1, &why)) {
-            failures++;
-            assert_true(why.len > 0);
-        } else {
-            assert_true(p.cubin.len > 1000);
-        }
-        session_close(s);
-        faulty_set(0, 0, false);
-        assert_int_equal(faulty_open_files(), 0);
-        assert_int_equal(alloc_live(), live);
-        assert_int_equal(open_descriptors(), descriptors);
-        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    }
-    assert_true(failures < 30);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opening_and_closing_leaves_nothing),
         cmocka_unit_test_setup_teardown(every_architecture_and_the_same_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(ptx_is_text, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_text_shows_its_line, setup, teardown),
@@ -550,10 +280,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(bombs_are_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(the_cache_answers_without_the_child, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_entry_is_compiled_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(nothing_outlives_a_killed_parent, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_signal_ends_the_build, setup, teardown),
-        cmocka_unit_test_setup_teardown(failing_allocations_unwind, setup, teardown),
-        cmocka_unit_test_setup_teardown(failing_calls_do_no_harm, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* kernel_headers: the table holds the files of the tree byte for byte, under the names that texts
- * include, and every header's own includes are in it; closures are complete and refuse strangers. */
+ * include, and every header's own includes are in it; closures are complete, strangers refused. */
 #include "tests/unit/unit.h"
 #include "runtime/device/kernel_headers.h"
 

@@ -120,13 +120,14 @@ static void a_spill_is_seen(void **state) {
         session_close(s);
         skip();
     }
-    JitProgram p = {.text = STR("extern \"C\" __global__ void __launch_bounds__(1024, 1) f(float *p) {\n"
-                                "    float v[96];\n"
-                                "    _Pragma(\"unroll\") for (int i = 0; i < 96; i++) v[i] = p[i];\n"
-                                "    __syncthreads();\n"
-                                "    _Pragma(\"unroll\") for (int i = 0; i < 96; i++)\n"
-                                "        p[i] = v[95 - i] * v[i * 7 % 96];\n"
-                                "}\n")};
+    JitProgram p = {
+        .text = STR("extern \"C\" __global__ void __launch_bounds__(1024, 1) f(float *p) {\n"
+                    "    float v[96];\n"
+                    "    _Pragma(\"unroll\") for (int i = 0; i < 96; i++) v[i] = p[i];\n"
+                    "    __syncthreads();\n"
+                    "    _Pragma(\"unroll\") for (int i = 0; i < 96; i++)\n"
+                    "        p[i] = v[95 - i] * v[i * 7 % 96];\n"
+                    "}\n")};
     if (!jit_build(s, jit, 90, &p, 1, &why)) {
         fail_msg("%.*s", STR_ARG(why));
     }
