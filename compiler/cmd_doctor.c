@@ -1,7 +1,7 @@
 /* `morc doctor`: what works on this machine, one line a part. Nothing is compressed, and nothing
- * written but the cache's folder; drivers are asked in a process of their own (gpu_probe.h). With
- * `--device cuda` it is an error when that GPU cannot be used, and the message names what is
- * missing; with `--device host` only the host is looked at. */
+ * written but the cache's folder; drivers and NVRTC are asked in processes of their own
+ * (gpu_probe.h, jit.h). With `--device cuda` it is an error when no GPU can be used, and the
+ * message names what is missing; with `--device host` only the host is looked at. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +13,7 @@
 #include "runtime/base/sanitize.h"
 #include "runtime/device/cubin_cache.h"
 #include "runtime/device/gpu_probe.h"
+#include "runtime/device/jit.h"
 
 /* A machine with eight GPUs and no persistence daemon takes ten seconds to wake them. */
 static const double driver_seconds = 40;
@@ -20,9 +21,12 @@ static const double driver_seconds = 40;
 typedef struct Doctor {
     Console *c;
     Session *s;
-    int gpu;     /* the one that is asked for */
-    Str missing; /* what keeps kernels from it, the first such thing; empty: nothing */
-    Str how;     /* to get it; empty: nobody knows */
+    int gpu;        /* the one that is asked for; -1: any */
+    int arch;       /* of that one; 0: not known */
+    Jit *jit;       /* NULL: none */
+    Str why_no_jit; /* then */
+    Str missing;    /* what keeps kernels from it, the first such thing; empty: nothing */
+    Str how;        /* to get it; empty: nobody knows */
 } Doctor;
 
 /* One line, or, with --json, an object for the caller to add to and print. */
@@ -115,7 +119,7 @@ static void doctor_driver(Doctor *d, const GpuProbe *probe) {
     console_json(d->c, o);
 }
 
-static void doctor_gpu(Doctor *d, const GpuFound *gpu, int ordinal) {
+static void print_gpu(Doctor *d, const GpuFound *gpu, int ordinal) {
     Arena *arena = d->s->arena;
     const bool ok = gpu->trouble[0] == 0;
     Buf b = buf_on(arena);
@@ -129,9 +133,6 @@ static void doctor_gpu(Doctor *d, const GpuFound *gpu, int ordinal) {
     }
     if (!ok) {
         buf_printf(&b, "%s%s", b.len ? ": " : "", gpu->trouble);
-        if (ordinal == d->gpu) {
-            lacks(d, str_format(arena, "GPU %d %s", ordinal, gpu->trouble), (Str){0});
-        }
     }
     cJSON *o = part(d, str_format(arena, "GPU %d", ordinal).data, ok, buf_view(&b));
     cJSON_AddNumberToObject(o, "ordinal", ordinal);
@@ -142,6 +143,22 @@ static void doctor_gpu(Doctor *d, const GpuFound *gpu, int ordinal) {
     console_json(d->c, o);
 }
 
+/* The one that kernels would run on: that which was asked for, else the first that can be used. */
+static void choose_gpu(Doctor *d, const GpuProbe *probe) {
+    int i = d->gpu < 0 ? 0 : d->gpu;
+    while (d->gpu < 0 && i < probe->count - 1 && probe->gpu[i].trouble[0]) {
+        i++;
+    }
+    if (i >= probe->count) {
+        lacks(d, str_format(d->s->arena, "there is no GPU %d", i), (Str){0});
+        return;
+    }
+    d->arch = probe->gpu[i].arch;
+    if (probe->gpu[i].trouble[0]) {
+        lacks(d, str_format(d->s->arena, "GPU %d %s", i, probe->gpu[i].trouble), (Str){0});
+    }
+}
+
 /* False: stopped by a signal. */
 static bool doctor_gpus(Doctor *d) {
     GpuProbe *probe = arena_new(d->s->arena, GpuProbe);
@@ -149,18 +166,58 @@ static bool doctor_gpus(Doctor *d) {
     TRY(!session_stopped(d->s));
     doctor_driver(d, probe);
     for (int i = 0; i < probe->count; i++) {
-        doctor_gpu(d, &probe->gpu[i], i);
+        print_gpu(d, &probe->gpu[i], i);
     }
-    if (d->gpu >= probe->count) {
-        lacks(d, str_format(d->s->arena, "there is no GPU %d", d->gpu), (Str){0});
-    }
+    choose_gpu(d, probe);
     return true;
 }
 
-/* To be filled from runtime/device/jit.h. */
-static void doctor_nvrtc(Doctor *d) {
-    print_part(d, "NVRTC", false, STR("not in this build"));
-    lacks(d, STR("NVRTC is not in this build"), (Str){0});
+/* ---- the compiler of its kernels */
+
+static void list_architectures(Doctor *d, cJSON *o) {
+    int count = 0;
+    const int *at = jit_architectures(d->jit, &count);
+    cJSON *list = cJSON_AddArrayToObject(o, "architectures");
+    for (int i = 0; i < count; i++) {
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(at[i]));
+    }
+}
+
+/* False: stopped by a signal. */
+static bool doctor_nvrtc(Doctor *d) {
+    Arena *arena = d->s->arena;
+    if (!d->jit || !jit_ready(d->s, d->jit, &d->why_no_jit)) {
+        TRY(!session_stopped(d->s));
+        const Str why = d->why_no_jit;
+        print_part(d, "NVRTC", false, why);
+        lacks(d, why,
+              str_starts(why, STR("NVRTC (libnvrtc"))
+                  ? STR("it comes with the CUDA toolkit; PyPI has it alone, as nvidia-cuda-nvrtc")
+                  : (Str){0});
+        jit_close(d->s, d->jit);
+        d->jit = NULL;
+        return true;
+    }
+    int count = 0;
+    const int *at = jit_architectures(d->jit, &count), version = jit_version(d->jit);
+    const Str path = jit_path(d->jit);
+    Buf b = buf_on(arena);
+    buf_printf(&b, "%d.%d (%.*s), sm_%d to sm_%d", version / 1000, version % 1000 / 10,
+               STR_ARG(path), at[0], at[count - 1]);
+    const bool ok = d->arch == 0 || jit_supports(d->jit, d->arch);
+    if (!ok) {
+        buf_printf(&b, ", but not sm_%d", d->arch);
+        lacks(d,
+              str_format(arena, "NVRTC %d.%d does not know sm_%d", version / 1000,
+                         version % 1000 / 10, d->arch),
+              (Str){0});
+    }
+    cJSON *o = part(d, "NVRTC", ok, buf_view(&b));
+    cJSON_AddNumberToObject(o, "version", version);
+    json_text(o, "path", path);
+    list_architectures(d, o);
+    console_json(d->c, o);
+    return true;
 }
 
 typedef struct Stock {
@@ -211,9 +268,11 @@ static void doctor_confinement(Doctor *d) {
     const char *why = errno == ENOSYS       ? "this kernel does not have it"
                       : errno == EOPNOTSUPP ? "it is switched off (boot with lsm=landlock,...)"
                                             : strerror(errno);
-    Str text = abi < 0 ? str_format(d->s->arena, "no Landlock: %s", why)
-                       : str_format(d->s->arena, "Landlock, ABI %ld", abi);
-    print_part(d, "confinement", abi > 0, text);
+    const bool ok = abi > 0 && (!d->jit || jit_confined(d->jit));
+    Str text = abi < 0 ? str_format(d->s->arena, "limits, but no Landlock: %s", why)
+                       : str_format(d->s->arena, "Landlock, ABI %ld%s", abi,
+                                    ok ? "" : ", but it is not in force");
+    print_part(d, "confinement", ok, text);
 }
 
 static void print_result(Console *c, int exit) {
@@ -227,19 +286,21 @@ static void print_result(Console *c, int exit) {
 }
 
 bool cmd_doctor(Console *c, const Args *args) {
-    Doctor d = {.c = c, .s = c->s, .gpu = args->gpu};
+    const bool cuda = str_starts(args->device, STR("cuda"));
+    Doctor d = {.c = c, .s = c->s, .gpu = cuda ? args->gpu : -1};
     print_part(&d, "morc", true, STR(MORC_VERSION));
     doctor_processor(&d);
     if (!str_is(args->device, "host")) {
-        if (!doctor_gpus(&d)) {
+        d.jit = jit_open(c->s, &(JitOptions){.threads = 1}, &d.why_no_jit); /* loads meanwhile */
+        if (!doctor_gpus(&d) || !doctor_nvrtc(&d)) {
             print_result(c, 128 + atomic_load(&c->env->stop));
             return false;
         }
-        doctor_nvrtc(&d);
         doctor_cache(&d, args->cache_dir);
         doctor_confinement(&d);
+        jit_close(c->s, d.jit);
     }
-    if (str_starts(args->device, STR("cuda")) && d.missing.len) {
+    if (cuda && d.missing.len) {
         Diag *diag = diag_error(c->s, "E1106", NO_SPAN, "no GPU can be used: %s",
                                 str_safe_c(c->s->arena, d.missing));
         if (d.how.len) {

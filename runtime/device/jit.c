@@ -82,6 +82,10 @@ const int *jit_architectures(const Jit *jit, int *count) {
     return jit->at;
 }
 
+Str jit_path(const Jit *jit) {
+    return jit->path;
+}
+
 bool jit_confined(const Jit *jit) {
     return jit->landlock;
 }

@@ -46,6 +46,7 @@ bool jit_ready(Session *s, Jit *jit, Str *why);
 int jit_version(const Jit *jit);                          /* 13000: NVRTC 13.0; 0: not known yet */
 bool jit_supports(const Jit *jit, int arch);              /* after jit_ready */
 const int *jit_architectures(const Jit *jit, int *count); /* ascending; after jit_ready */
+Str jit_path(const Jit *jit);      /* where NVRTC lies; empty: not known; after jit_ready */
 bool jit_confined(const Jit *jit); /* Landlock is in force; after jit_ready */
 /* Compiles what the cache lacks. False: `why` holds the log of the program that failed (a bug of
  * ours), with the lines around the place, or says what happened to the child (a limit, a crash, a

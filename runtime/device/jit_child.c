@@ -327,6 +327,7 @@ static void warm_up(Child *c) {
     if (status != 0) {
         char text[400];
         const char *said = c->api.error_text(status);
+        log[strcspn(log, "\n")] = 0; /* one sentence */
         snprintf(text, sizeof text, "NVRTC %d.%d cannot compile an empty program: %s %.200s",
                  c->api.version / 1000, c->api.version % 1000 / 10, said ? said : "no reason given",
                  log);

@@ -59,6 +59,14 @@ static void start(void) {
     drop_all();
 }
 
+/* Whoever lost a GPU may not have given back what it had on it; a library that is unloaded must not
+ * leave that behind as a leak of the caller. */
+static void __attribute__((destructor)) unload(void) {
+    if (gpu.known) {
+        drop_all();
+    }
+}
+
 /* After these the context is of no use any more. */
 static bool is_loss(int code) {
     return code == 214 || code == 700 || code == 702 || (code >= 714 && code <= 719);

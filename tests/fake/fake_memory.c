@@ -53,6 +53,11 @@ void fake_memory_reset(size_t total) {
     while (memory.pinned_count > 0) {
         fake_pinned_free(memory.pinned[0].data);
     }
+    free(memory.blocks);
+    free(memory.pinned);
+    memory.blocks = NULL;
+    memory.pinned = NULL;
+    memory.count = 0;
     memory.total = total;
 }
 

@@ -155,20 +155,22 @@ static bool check_includes(Program *p) {
     return true;
 }
 
-static bool take_architecture(Program *p, int options, const char *const *option) {
+/* --gpu-architecture=sm_90a, or compute_90a: PTX alone. False: not given, or unknown. */
+static bool take_architecture(Program *p, int options, const char *const *option, bool *real) {
     int list[32];
     const int count = architectures(list);
-    p->cubin.arch = 0;
     for (int i = 0; i < options; i++) {
-        const char *value = strstr(option[i], "=sm_");
-        const bool named = strncmp(option[i], "--gpu-architecture=", 19) == 0 ||
-                           strncmp(option[i], "-arch=", 6) == 0;
+        const char *value = strchr(option[i], '=');
         char letter = 0, rest = 0;
-        if (!named || !value || sscanf(value, "=sm_%d%c%c", &p->cubin.arch, &letter, &rest) > 2) {
+        if (strncmp(option[i], "--gpu-architecture=", 19) != 0 &&
+            strncmp(option[i], "-arch=", 6) != 0) {
             continue;
         }
+        *real = strncmp(value, "=sm_", 4) == 0;
+        const int got =
+            sscanf(value, *real ? "=sm_%d%c%c" : "=compute_%d%c%c", &p->cubin.arch, &letter, &rest);
         p->cubin.specific = letter == 'a';
-        for (int k = 0; k < count && (letter == 0 || letter == 'a'); k++) {
+        for (int k = 0; k < count && (got == 1 || (got == 2 && letter == 'a')); k++) {
             if (list[k] == p->cubin.arch && (letter == 0 || list[k] >= 90)) {
                 return true;
             }
@@ -194,13 +196,16 @@ EXPORT int nvrtcCompileProgram(Program *p, int options, const char *const *optio
             return INVALID_OPTION;
         }
     }
-    if (!take_architecture(p, options, option)) {
+    bool real = true;
+    if (!take_architecture(p, options, option, &real)) {
         return INVALID_OPTION;
     }
     if (!check_includes(p)) {
         return COMPILATION;
     }
-    p->image = fake_cubin_write(&p->cubin, options, option, &p->image_size);
+    if (real) {
+        p->image = fake_cubin_write(&p->cubin, options, option, &p->image_size);
+    }
     if (asprintf(&p->ptx, "//\n// fake PTX\n//\n.target sm_%d\n", p->cubin.arch) < 0) {
         abort();
     }

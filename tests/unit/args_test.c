@@ -113,7 +113,7 @@ static void nothing_is_ignored(void **state) {
         {{"morc", "fmt", "r.mor", "-f"}, "does not take `--force`"},
         {{"morc", "r.mor", "m.onnx", "--threads", "0"}, "a number from 1 to 256"},
         {{"morc", "r.mor", "m.onnx", "--color", "red"}, "auto, always or never"},
-        {{"morc", "r.mor", "m.onnx", "--device", "cuda"}, "no CUDA device"},
+        {{"morc", "r.mor", "m.onnx", "--device", "cuda:"}, "auto, host, cuda or cuda:N"},
         {{"morc", "doctor", "--device", "cuda1"}, "auto, host, cuda or cuda:N"},
         {{"morc", "doctor", "--device", "cuda:-1"}, "auto, host, cuda or cuda:N"},
         {{"morc", "r.mor", "m.onnx", "--threads", "+3"}, "a number from 1 to 256"},

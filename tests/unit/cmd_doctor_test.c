@@ -43,6 +43,8 @@ static void a_gpu_is_shown_unless_the_host_is_asked_for(void **state) {
     assert_int_equal(code, 0);
     assert_has(text, "\nGPU 0         Fake GPU, sm_90, 1.0 GiB, 1.0 GiB free\n", true);
     assert_has(text, " threads, ", true);
+    assert_has(text, "\nNVRTC         13.0 (", true);
+    assert_has(text, "/fake/libnvrtc.so.13), sm_75 to sm_121\n", true);
     assert_has(text, "/kernels, 2 kernels, 5 B\n", true);
     free(text);
     text = doctor(&sys_real, "host", &code);
@@ -50,6 +52,8 @@ static void a_gpu_is_shown_unless_the_host_is_asked_for(void **state) {
     assert_has(text, "GPU", false);
     assert_has(text, "processor ", true);
     free(text);
+    free(doctor(&sys_real, "cuda", &code));
+    assert_int_equal(code, 0);
     text = doctor(&sys_real, "cuda:1", &code);
     assert_int_equal(code, 4);
     assert_has(text, "[E1106]: no GPU can be used: there is no GPU 1\n", true);
@@ -89,12 +93,13 @@ static void memory_may_run_out(void **state) {
         free(text);
     }
     assert_int_equal(code, 0);
-    assert_true(n > 10);
+    assert_true(n > 3); /* a release build takes memory in large pieces */
 }
 
 static int set_up(void **state) {
     (void)state;
     fake_load("libcuda.so.1");
+    fake_load("libnvrtc.so.13");
     cache = unit_directory();
     char path[4200];
     snprintf(path, sizeof path, "%s/kernels", cache);

@@ -84,6 +84,20 @@ static void a_cubin_holds_the_program(void **state) {
     assert_null(program);
 }
 
+static void a_virtual_architecture_gives_ptx_alone(void **state) {
+    (void)state;
+    const Nvrtc n = nvrtc_load();
+    void *program = nvrtc_program(&n, text);
+    size_t size = 1, ptx_size = 0;
+    assert_int_equal(n.compile(program, 1, (const char *const[]){"--gpu-architecture=compute_90a"}),
+                     0);
+    assert_int_equal(n.cubin_size(program, &size), 0);
+    assert_int_equal(size, 0);
+    assert_int_equal(n.ptx_size(program, &ptx_size), 0);
+    assert_true(ptx_size > 10);
+    assert_int_equal(n.destroy(&program), 0);
+}
+
 static void what_is_wrong_is_refused(void **state) {
     (void)state;
     const Nvrtc n = nvrtc_load();
@@ -91,6 +105,10 @@ static void what_is_wrong_is_refused(void **state) {
     refuses(&n, program, "--gpu-architecture=sm_42", 5,
             "nvrtc: error: invalid value for --gpu-architecture (-arch)\n");
     refuses(&n, program, "--gpu-architecture=sm_80a", 5,
+            "nvrtc: error: invalid value for --gpu-architecture (-arch)\n");
+    refuses(&n, program, "--gpu-architecture=compute_80a", 5,
+            "nvrtc: error: invalid value for --gpu-architecture (-arch)\n");
+    refuses(&n, program, "--gpu-architecture=sm_90ab", 5,
             "nvrtc: error: invalid value for --gpu-architecture (-arch)\n");
     refuses(&n, program, "--fmad=false", 5,
             "nvrtc: error: invalid value for --gpu-architecture (-arch)\n");
@@ -139,6 +157,7 @@ int main(void) {
         cmocka_unit_test(calls_fail_as_asked), /* before the library is loaded here */
         cmocka_unit_test(versions),
         cmocka_unit_test(a_cubin_holds_the_program),
+        cmocka_unit_test(a_virtual_architecture_gives_ptx_alone),
         cmocka_unit_test(what_is_wrong_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
