@@ -121,6 +121,22 @@ K_FN void column_of(const uint32_t w[ROWS][4], int32_t v, float *x) {
     }
 }
 
+#if METRICS || SEARCH
+/* Loops over rows that are long inside are not unrolled, which would triple the time to compile
+ * them. Registers have no index, so the rows move up past such a loop, and are back after ROWS. */
+K_FN void next_row(uint32_t w[ROWS][4]) {
+    K_UNROLL
+    for (int32_t i = 0; i < 4; i++) {
+        const uint32_t first = w[0][i];
+        K_UNROLL
+        for (int32_t r = 0; r + 1 < ROWS; r++) {
+            w[r][i] = w[r + 1][i];
+        }
+        w[ROWS - 1][i] = first;
+    }
+}
+#endif
+
 /* ---- scales */
 
 /* Divisors of the granules of a tile, by column; rare: some unit is not 1. */
@@ -157,6 +173,11 @@ K_FN void keep_divisor(Divisors *all, uint32_t granule, Divisor d) {
     if (SOURCE != K_FLOAT16 && d.unit != 1.0f) {
         all->rare = 1u;
     }
+}
+
+/* What codes are multiplied by. */
+K_FN float true_divisor(float t, float unit) {
+    return unit == 1.0f ? t : t * (unit > 1.0f ? 0x1p-64f : 0x1p64f);
 }
 
 /* The granule of this thread's first column. */
@@ -280,33 +301,43 @@ typedef struct Errors {
     uint32_t low[GRANULES], high[GRANULES];
 } Errors;
 
-/* All threads: the errors of this thread's weights under the divisors there are. */
-K_FN void add_errors(const Tile *t, const uint32_t w[ROWS][4], const Ranges *ranges,
+/* All threads: the errors of this thread's weights under the divisors there are. Leaves w as it
+ * was. */
+K_FN void add_errors(const Tile *t, uint32_t w[ROWS][4], const Ranges *ranges,
                      const Divisors *divisors, Errors *errors) {
     Divisor d[VECTOR];
-    float unit[VECTOR];
+    float unit[VECTOR], error_unit[VECTOR];
+    uint64_t sum[VECTOR];
     read_divisors(divisors, my_granule(t), d);
     k_load_floats(divisors->unit + my_granule(t), VECTOR, unit);
     K_UNROLL
     for (int32_t v = 0; v < VECTOR; v++) {
-        float x[ROWS];
+        const Limits l = granule_limits(ranges, my_granule(t) + (uint32_t)v);
+        error_unit[v] = k_error_unit(l.lo, l.hi);
         d[v].unit = SOURCE == K_FLOAT16 ? 1.0f : unit[v];
-        d[v].s = d[v].t;
-        if (d[v].unit != 1.0f) {
-            d[v].s *= d[v].unit > 1.0f ? 0x1p-64f : 0x1p64f;
+        d[v].s = true_divisor(d[v].t, d[v].unit);
+        sum[v] = 0u;
+    }
+    K_ROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        float x[VECTOR];
+        unpack(w[0], VECTOR, x);
+        K_UNROLL
+        for (int32_t v = 0; v < VECTOR; v++) {
+            sum[v] += errors_of(x + v, 1, d[v], error_unit[v]);
         }
-        const uint32_t granule = my_granule(t) + (uint32_t)v;
-        const Limits l = granule_limits(ranges, granule);
-        column_of(w, v, x);
-        const uint64_t sum = errors_of(x, ROWS, d[v], k_error_unit(l.lo, l.hi));
-        k_atomic_add_u32(errors->low + granule, (uint32_t)sum & 0xffffu);
-        k_atomic_add_u32(errors->high + granule, (uint32_t)(sum >> 16));
+        next_row(w);
+    }
+    K_UNROLL
+    for (int32_t v = 0; v < VECTOR; v++) {
+        k_atomic_add_u32(errors->low + my_granule(t) + v, (uint32_t)sum[v] & 0xffffu);
+        k_atomic_add_u32(errors->high + my_granule(t) + v, (uint32_t)(sum[v] >> 16));
     }
 }
 
 /* All threads: leaves the divisors of least error. A thread keeps what it found for the granules
  * whose scales it makes. */
-K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], Full f,
+K_FN void find_scales(const GpuArgs *a, const Tile *t, uint32_t w[ROWS][4], Full f,
                       const Ranges *ranges, Divisors *divisors) {
     K_SHARED(Errors, errors, 1);
     Found found[(GRANULES + THREADS - 1) / THREADS];
@@ -344,7 +375,7 @@ K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]
 }
 #else
 /* All threads. */
-K_FN void find_scales(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], Full f,
+K_FN void find_scales(const GpuArgs *a, const Tile *t, uint32_t w[ROWS][4], Full f,
                       const Ranges *ranges, Divisors *divisors) {
     (void)w;
     K_ROLL
@@ -398,10 +429,7 @@ K_FN void true_divisors(const Tile *t, const Divisors *all, Divisor *d) {
     const bool rare = rare_units(t, all, unit);
     K_UNROLL
     for (int32_t v = 0; v < VECTOR; v++) {
-        d[v].s = d[v].t;
-        if (rare && unit[v] != 1.0f) {
-            d[v].s *= unit[v] > 1.0f ? 0x1p-64f : 0x1p64f;
-        }
+        d[v].s = rare ? true_divisor(d[v].t, unit[v]) : d[v].t;
     }
 }
 
@@ -424,6 +452,19 @@ K_FN void compare_row(const GpuArgs *a, const Tile *t, int32_t r, const uint32_t
         gather_strip(gathered, sums);
     }
 }
+
+#ifdef NBITS
+/* The codes of a column move up like the rows. */
+K_FN void next_code(uint32_t codes[WORDS_OF(ROWS)]) {
+    K_UNROLL
+    for (int32_t i = 0; i < WORDS_OF(ROWS); i++) {
+        codes[i] >>= BITS;
+        if (i + 1 < WORDS_OF(ROWS)) {
+            codes[i] |= codes[i + 1] << (32 - BITS);
+        }
+    }
+}
+#endif
 #endif
 
 #ifdef NBITS
@@ -460,7 +501,7 @@ K_FN void store_columns(const GpuArgs *a, const Tile *t, uint32_t codes[VECTOR][
     }
 }
 
-K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], const Divisor *d,
+K_FN void encode_tile(const GpuArgs *a, const Tile *t, uint32_t w[ROWS][4], const Divisor *d,
                       bool changed) {
     uint32_t codes[VECTOR][WORDS_OF(ROWS)];
     K_UNROLL
@@ -478,18 +519,19 @@ K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]
     K_SHARED(Gathered, gathered, 1);
     uint32_t zeros = 0u, error = 0u;
     gather_begin(gathered);
-    K_UNROLL
+    K_ROLL
     for (int32_t r = 0; r < ROWS; r++) {
         float q[VECTOR];
         K_UNROLL
         for (int32_t v = 0; v < VECTOR; v++) {
-            q[v] = decode_code(code_at(codes[v], r), d[v].s, d[v].z);
+            q[v] = decode_code(code_at(codes[v], 0), d[v].s, d[v].z);
+            next_code(codes[v]);
         }
-        uint32_t came[4] = {w[r][0], w[r][1], w[r][2], w[r][3]};
         if (changed) {
-            load_row(a, t, r, came);
+            load_row(a, t, r, w[0]);
         }
-        compare_row(a, t, r, came, q, gathered, &zeros, &error);
+        compare_row(a, t, r, w[0], q, gathered, &zeros, &error);
+        next_row(w);
     }
     gather_end(gathered, zeros, error, a->report);
 #else
@@ -499,18 +541,21 @@ K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]
 
 #else
 /* Codes of a row are neighbours: row by row. All threads. */
-K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4], const Divisor *d,
+K_FN void encode_tile(const GpuArgs *a, const Tile *t, uint32_t w[ROWS][4], const Divisor *d,
                       bool changed) {
 #if METRICS
     K_SHARED(Gathered, gathered, 1);
     uint32_t zeros = 0u, error = 0u;
     gather_begin(gathered);
-#endif
+    K_ROLL
+#else
     K_UNROLL
+#endif
     for (int32_t r = 0; r < ROWS; r++) {
+        uint32_t *row = w[METRICS ? 0 : r];
         float x[VECTOR];
         uint32_t codes[WORDS_OF(VECTOR)];
-        unpack(w[r], VECTOR, x);
+        unpack(row, VECTOR, x);
         K_UNROLL
         for (int32_t v = 0; v < VECTOR; v++) {
             x[v] = encode_one(x[v], d[v]);
@@ -520,15 +565,15 @@ K_FN void encode_tile(const GpuArgs *a, const Tile *t, const uint32_t w[ROWS][4]
             store_codes(a->codes + (int64_t)index_of(a, t, r) * BITS / 8, codes, VECTOR);
         }
 #if METRICS
-        uint32_t came[4] = {w[r][0], w[r][1], w[r][2], w[r][3]};
         if (changed) {
-            load_row(a, t, r, came);
+            load_row(a, t, r, row);
         }
         K_UNROLL
         for (int32_t v = 0; v < VECTOR; v++) {
             x[v] = decode_code(code_at(codes, v), d[v].s, d[v].z);
         }
-        compare_row(a, t, r, came, x, gathered, &zeros, &error);
+        compare_row(a, t, r, row, x, gathered, &zeros, &error);
+        next_row(w);
 #endif
     }
 #if METRICS

@@ -221,7 +221,7 @@ static void survey(GpuLane *lane, size_t index, const Kernel *k, const void *src
                 kernel_state_fork(k, partial, state);
                 kernel_survey(k, pass, c, src, partial, scratch);
                 kernel_state_merge(k, pass, state, partial);
-                on_host++;
+                on_host += lane != NULL; /* without one it is the reference */
             }
         }
         kernel_state_close(k, pass, state);
