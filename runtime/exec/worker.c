@@ -3,10 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    SMALL = 32 << 10,     /* segments that are gathered */
-    WRITEBACK = 256 << 10 /* writes of this size go to the disk at once */
-};
+enum { SMALL = 32 << 10 /* segments that are gathered */ };
 
 double worker_clock(void) {
     struct timespec t;
@@ -20,9 +17,6 @@ static Outcome write_bytes(Shared *run, Worker *w, int file, uint64_t offset, co
                            size_t size) {
     const double start = worker_clock();
     const int error = output_write(run->files[file], offset, data, size);
-    if (size >= WRITEBACK) { /* the disk begins now: the fsync at the end finds little to do */
-        run->s->sys->start_writeback(run->files[file]->fd, (off_t)offset, (off_t)size);
-    }
     w->times.seconds_write += worker_clock() - start;
     return (Outcome){error, file};
 }
@@ -36,7 +30,6 @@ static Outcome copy_large(Shared *run, Worker *w, const ScheduleSegment *g, uint
     const double start = worker_clock();
     const int error =
         output_copy(run->files[g->file], g->offset + from, g->input, g->input_offset + from, size);
-    run->s->sys->start_writeback(run->files[g->file]->fd, (off_t)(g->offset + from), (off_t)size);
     w->times.seconds_copy += worker_clock() - start;
     return (Outcome){error, g->file};
 }
