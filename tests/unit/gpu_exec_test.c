@@ -106,7 +106,26 @@ static void same_bytes_and_metrics(void **state) {
     world_close(&w);
 }
 
-/* One whole life of a GPU under failures; what comes out is right whatever happens. */
+/* An entry that gives back, or must be passed to give back. */
+static bool gives_back(const char *entry) {
+    return strstr(entry, "Free") || strstr(entry, "Destroy") || strstr(entry, "Unload") ||
+           strstr(entry, "Release") || strstr(entry, "CtxSetCurrent");
+}
+
+/* By its code, "ENTRY:N:CODE": these are followed by nothing but the same. */
+static bool gpu_is_lost(const char *failures) {
+    static const int losses[] = {214, 700, 702, 716, 719};
+    const int code = atoi(strchr(strchr(failures, ':') + 1, ':') + 1);
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        if (code == losses[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One whole life of a GPU under failures; what comes out is right whatever happens, and all that was
+ * taken is given back, unless the GPU is gone or the failure is that it cannot be. */
 static void survive(World *w, const FakeCuda *cuda, const char *failures, bool *opened,
                     bool *failed) {
     Str why = {0};
@@ -119,6 +138,10 @@ static void survive(World *w, const FakeCuda *cuda, const char *failures, bool *
     run_and_compare(w, gpu, &times);
     *failed = gpu && gpu_failure(gpu, w->s->arena).len > 0;
     gpu_close(w->s, gpu);
+    const bool lost = gpu_is_lost(failures);
+    if (!lost && !gives_back(failures)) {
+        assert_int_equal(cuda->live(), 0);
+    }
     cuda->failures("");
 }
 
@@ -160,6 +183,14 @@ static const char *const entries[] = {
 static const int codes[] = {1,   2,   3,   100, 101, 200, 201, 209, 214,
                             218, 801, 700, 701, 702, 716, 719, 800, 999};
 
+/* Kernels run thread by thread, which takes the sanitizers a minute for all codes: there every entry
+ * meets a sixth of them, not the same for two entries in a row. */
+#ifdef __OPTIMIZE__
+enum { CODES_STEP = 1 };
+#else
+enum { CODES_STEP = 6 };
+#endif
+
 /* Every entry fails with every code, the first time it is called. */
 static void every_entry_fails(void **state) {
     (void)state;
@@ -168,7 +199,7 @@ static void every_entry_fails(void **state) {
     int opened = 0, failed = 0, runs = 0;
     for (size_t e = 0; e < sizeof entries / sizeof *entries; e++) {
         World w = world_open(2);
-        for (size_t c = 0; c < sizeof codes / sizeof *codes; c++) {
+        for (size_t c = e % CODES_STEP; c < sizeof codes / sizeof *codes; c += CODES_STEP) {
             char failures[100];
             bool open, fail;
             snprintf(failures, sizeof failures, "%s:1:%d", entries[e], codes[c]);
