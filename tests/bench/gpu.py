@@ -10,8 +10,8 @@
 
 PARTS=kernels,peers,start,model chooses. LARGE and SMALL are the models' layers (37 and 4; 0.436 GB
 each), TIMES the repetitions (5), PATIENCE the seconds that a peer may take (600); MORC and KERNELS
-are other builds. Models lie in build/bench and are removed at the end, unless KEEP is set. What is
-missing here is skipped and said.
+are other builds; PEERS is the Python that has PyTorch, ModelOpt and ONNX Runtime. Models lie in
+build/bench and are removed at the end, unless KEEP is set. What is missing is skipped and said.
 """
 import os
 import pathlib
@@ -30,6 +30,7 @@ BENCH = ROOT / "build" / "bench"
 HERE = ROOT / "tests" / "bench"
 MORC = os.environ.get("MORC", ROOT / "build/release/morc")
 KERNELS = os.environ.get("KERNELS", ROOT / "build/release/tests/bench/gpu_kernels")
+PEERS = os.environ.get("PEERS", sys.executable)
 RECIPE = "mor 1\n\non linear {\n  quantize(weight = int4 per block(128))\n}\n"
 GOAL_SECONDS, GOAL_RATIO, GOAL_COLD, GOAL_WARM = 4.0, 10.0, 0.3, 0.02
 TIMES, PATIENCE = int(os.environ.get("TIMES", "5")), float(os.environ.get("PATIENCE", "600"))
@@ -106,7 +107,7 @@ def peer(name, script, model, factor, best):
     out = BENCH / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    command, begin, more = [sys.executable, HERE / script, model, out / "out.onnx"], time.monotonic(), ""
+    command, begin, more = [PEERS, HERE / script, model, out / "out.onnx"], time.monotonic(), ""
     try:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False,
                               timeout=PATIENCE)
@@ -118,8 +119,8 @@ def peer(name, script, model, factor, best):
     took = time.monotonic() - begin
     ratios = ", ".join(f"{took * factor / s:.0f} x {device}" for device, s in best.items())
     met = all(took * factor / s >= GOAL_RATIO for s in best.values())
-    print(f"{name}: {more}{took:.1f} s for {model.parent.name}, {took * factor:.0f} s scaled by size: {more}{ratios}; "
-          f"goal {GOAL_RATIO:.0f}: {verdict(met)}", flush=True)
+    print(f"{name}: {more}{took:.1f} s for {model.parent.name}, "
+          f"{took * factor:.0f} s scaled by size: {more}{ratios}; goal {GOAL_RATIO:.0f}: {verdict(met)}", flush=True)
 
 
 def whole_model(recipe):
@@ -157,7 +158,7 @@ def main():
         run([KERNELS])
     if "peers" in parts:
         show("Peers")
-        run([sys.executable, HERE / "gpu_peers.py"])
+        run([PEERS, HERE / "gpu_peers.py"])
     if "start" in parts:
         start(recipe)
     if "model" in parts:
