@@ -1,14 +1,13 @@
 /* See args.h. One table of flags and one of verbs drive parsing, help and suggestions. */
 #include "compiler/args.h"
-#include <errno.h>
-#include <stdlib.h>
 #include "runtime/base/limits.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/base/schema.h"
 
 #define ON(verb) (1u << (verb))
-#define RECIPES (ON(VERB_RUN) | ON(VERB_PLAN) | ON(VERB_CHECK) | ON(VERB_EXPLAIN))
-#define MODELS (ON(VERB_RUN) | ON(VERB_PLAN) | ON(VERB_EXPLAIN) | ON(VERB_INSPECT))
+#define RECIPES                                                                                    \
+    (ON(VERB_RUN) | ON(VERB_PLAN) | ON(VERB_CHECK) | ON(VERB_EXPLAIN) | ON(VERB_BENCH))
+#define RUNS (ON(VERB_RUN) | ON(VERB_BENCH))
 #define ANY 0xffffffffu
 
 typedef struct VerbRow {
@@ -26,15 +25,17 @@ static const VerbRow verbs[] = {
     {"explain", VERB_EXPLAIN, 1, 3, "CODE | RECIPE MODEL LAYER",
      "the long form of a diagnostic, or why a layer gets what it gets"},
     {"inspect", VERB_INSPECT, 1, 2, "MODEL [SELECTOR]", "layers, shapes, formats, receipts"},
+    {"bench", VERB_BENCH, 1, 2, "RECIPE MODEL [-o OUT]",
+     "compress without keeping the result; where the time goes"},
     {"fmt", VERB_FMT, 1, -1, "[--check | --diff] FILE...", "one canonical style; `-` is stdin"},
+    {"doctor", VERB_DOCTOR, 0, 0, "[--device cuda]", "driver, GPU, NVRTC, cache: what works here"},
     {"opt", VERB_OPT, 1, 1, "--pass NAME FILE.ir", "run one pass on IR text (for developers)"},
     {"help", VERB_HELP, 0, 1, "[VERB]", "this page"},
 };
 
 /* In the language's design, not in this build. */
-static const char *const verbs_later[] = {"diff",   "bench",  "restore", "repl", "lock",
-                                          "verify", "vendor", "doctor",  "lsp",  "import",
-                                          "data",   "stats",  NULL};
+static const char *const verbs_later[] = {"diff",   "restore", "repl", "lock",  "verify",
+                                          "vendor", "lsp",   "import",  "data", "stats", NULL};
 
 typedef enum FlagKind {
     FLAG_BOOL,
@@ -57,7 +58,7 @@ typedef struct Flag {
 
 #define FIELD(name) offsetof(Args, name)
 static const Flag flags[] = {
-    {'o', "output", "FILE", FLAG_TEXT, FIELD(output), ON(VERB_RUN),
+    {'o', "output", "FILE", FLAG_TEXT, FIELD(output), RUNS,
      "where the result goes (default: STEM.mor.onnx here)"},
     {'e', "recipe", "TEXT", FLAG_INLINE, 0, RECIPES, "a recipe on the command line"},
     {'p', "param", "NAME=EXPR", FLAG_PARAM, 0, RECIPES,
@@ -72,11 +73,15 @@ static const Flag flags[] = {
     {0, "deny", "warnings", FLAG_TEXT, FIELD(color), RECIPES, "treat warnings as errors"},
     {'d', "dump", "NAME", FLAG_TEXT, FIELD(dump), RECIPES,
      "print one stage and stop; `-d list` names them"},
-    {0, "device", "auto|host", FLAG_TEXT, FIELD(device), ON(VERB_RUN), "what runs the kernels"},
-    {0, "threads", "N", FLAG_COUNT, FIELD(threads), ON(VERB_RUN),
+    {0, "device", "auto|host|cuda[:N]", FLAG_TEXT, FIELD(device), RUNS | ON(VERB_DOCTOR),
+     "what runs the kernels"},
+    {0, "threads", "N", FLAG_COUNT, FIELD(threads), RUNS,
      "worker threads (default: one a processor)"},
-    {0, "memory", "SIZE", FLAG_SIZE, FIELD(memory), ON(VERB_RUN),
+    {0, "memory", "SIZE", FLAG_SIZE, FIELD(memory), RUNS,
      "cap on tensors in flight: 64MiB"},
+    {0, "cache-dir", "DIR", FLAG_TEXT, FIELD(cache_dir), RUNS | ON(VERB_PLAN) | ON(VERB_DOCTOR),
+     "for compiled kernels"},
+    {0, "kernels", NULL, FLAG_BOOL, FIELD(kernels), ON(VERB_PLAN), "list the GPU kernels too"},
     {0, "check", NULL, FLAG_BOOL, FIELD(fmt_check), ON(VERB_FMT),
      "change nothing; exit 1 if a file would change"},
     {0, "diff", NULL, FLAG_BOOL, FIELD(fmt_diff), ON(VERB_FMT),
@@ -92,7 +97,6 @@ static const Flag flags[] = {
     {0, "report", "FILE", FLAG_LATER, 0, ANY, "write a report"},
     {0, "stats", "FILE", FLAG_LATER, 0, ANY, "keep calibration statistics"},
     {0, "seed", "N", FLAG_LATER, 0, ANY, "seed of random numbers"},
-    {0, "cache-dir", "DIR", FLAG_LATER, 0, ANY, "where compiled kernels are kept"},
     {'h', "help", NULL, FLAG_BOOL, 0, ANY, "help, also after a verb"},
     {0, "version", NULL, FLAG_BOOL, 0, ANY, "version"},
     {0, "limits", NULL, FLAG_BOOL, 0, ANY, "limits on outside input"},
@@ -151,34 +155,17 @@ static bool bad_value(Parser *p, int i, const Flag *flag, const char *expected) 
 }
 
 static bool parse_count(Str text, int *out) {
-    char buffer[16];
-    if (text.len == 0 || text.len >= sizeof buffer) {
-        return false;
-    }
-    memcpy(buffer, text.data, text.len);
-    buffer[text.len] = 0;
-    char *end = NULL;
-    errno = 0;
-    long n = strtol(buffer, &end, 10);
-    if (errno || *end || n < 1 || n > LIMIT_THREADS) {
-        return false;
-    }
-    *out = (int)n;
-    return true;
+    uint64_t n;
+    const size_t digits = str_digits(text, &n);
+    *out = digits > 0 && digits == text.len && n <= LIMIT_THREADS ? (int)n : 0;
+    return *out > 0;
 }
 
 /* 300MiB, 2GiB, 64KiB or plain bytes */
 static bool parse_size(Str text, uint64_t *out) {
     uint64_t n = 0, unit = 1;
-    size_t i = 0;
-    while (i < text.len && text.data[i] >= '0' && text.data[i] <= '9') {
-        if (__builtin_mul_overflow(n, 10u, &n) ||
-            __builtin_add_overflow(n, (uint64_t)(text.data[i] - '0'), &n)) {
-            return false;
-        }
-        i++;
-    }
-    Str suffix = str_slice(text, i, text.len);
+    const size_t digits = str_digits(text, &n);
+    Str suffix = str_slice(text, digits, text.len);
     if (str_is(suffix, "KiB")) {
         unit = 1u << 10;
     } else if (str_is(suffix, "MiB")) {
@@ -188,7 +175,7 @@ static bool parse_size(Str text, uint64_t *out) {
     } else if (suffix.len) {
         return false;
     }
-    return i > 0 && n > 0 && !__builtin_mul_overflow(n, unit, out);
+    return digits > 0 && n > 0 && !__builtin_mul_overflow(n, unit, out);
 }
 
 static bool take_param(Parser *p, int i, Str text) {
@@ -361,7 +348,8 @@ static bool check_counts(Parser *p) {
     const VerbRow *row = verb_row(p->args->verb);
     int n = (int)p->args->files.len + (p->args->has_inline ? 1 : 0);
     int least = row->least;
-    if ((p->args->verb == VERB_RUN || p->args->verb == VERB_PLAN) && p->args->dump.len == 0) {
+    if ((p->args->verb == VERB_RUN || p->args->verb == VERB_PLAN || p->args->verb == VERB_BENCH) &&
+        p->args->dump.len == 0) {
         least = 2;
     }
     if (n >= least && (row->most < 0 || n <= row->most)) {
@@ -375,6 +363,25 @@ static bool check_counts(Parser *p) {
     return false;
 }
 
+/* auto, host, cuda or cuda:N */
+static bool check_device(Parser *p) {
+    Args *args = p->args;
+    const Str device = args->device;
+    uint64_t n = 0;
+    if (device.len == 0 || str_is(device, "auto") || str_is(device, "host")) {
+        return true;
+    }
+    const Str ordinal = str_slice(device, 5, device.len);
+    if (!str_is(device, "cuda") &&
+        (!str_starts(device, STR("cuda:")) || str_digits(ordinal, &n) != ordinal.len ||
+         ordinal.len == 0 || ordinal.len > 3)) {
+        diag_error(p->s, "E1110", NO_SPAN, "`--device` is auto, host, cuda or cuda:N");
+        return false;
+    }
+    args->gpu = str_is(device, "cuda") ? -1 : (int)n;
+    return true;
+}
+
 static bool check_flags_of_verb(Parser *p) {
     unsigned verb = ON(p->args->verb) | (p->args->dry_run ? ON(VERB_RUN) : 0u);
     for (int f = 0; f < FLAG_ROWS; f++) {
@@ -385,24 +392,13 @@ static bool check_flags_of_verb(Parser *p) {
             return false;
         }
     }
-    Str device = p->args->device;
-    if (device.len && !str_is(device, "auto") && !str_is(device, "host")) {
-        bool cuda = str_starts(device, STR("cuda"));
-        Diag *d = diag_error(p->s, cuda ? "E1106" : "E1110", NO_SPAN,
-                             cuda ? "this build of morc has no CUDA device"
-                                  : "`--device` is auto or host");
-        if (cuda) {
-            diag_help(d, "--device host writes the same bytes");
-        }
-        return false;
-    }
     Str color = p->args->color;
     if (color.len && !str_is(color, "auto") && !str_is(color, "always") &&
         !str_is(color, "never")) {
         diag_error(p->s, "E1110", NO_SPAN, "`--color` is auto, always or never");
         return false;
     }
-    return true;
+    return check_device(p);
 }
 
 /* `morc help VERB` */

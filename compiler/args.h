@@ -8,9 +8,11 @@ typedef enum Verb {
     VERB_RUN,
     VERB_CHECK,
     VERB_PLAN,
+    VERB_BENCH,
     VERB_EXPLAIN,
     VERB_INSPECT,
     VERB_FMT,
+    VERB_DOCTOR,
     VERB_OPT,
     VERB_HELP,
     VERB_VERSION,
@@ -31,8 +33,10 @@ typedef struct Args {
     bool has_inline;
     Vec(ParamFlag) params; /* -p NAME=EXPR, in order */
     Str params_file, output, target, device, dump, color, pass;
-    bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix;
+    Str cache_dir; /* as given: cubin_cache_root knows the defaults */
+    bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix, kernels;
     bool dry_run;    /* -n: the run verb becomes plan */
+    int gpu;         /* --device cuda:N: N; plain cuda: -1 */
     int threads;     /* 0: as many as there are processors */
     uint64_t memory; /* 0: default */
     Str line;        /* the command line as one text, for messages */

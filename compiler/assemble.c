@@ -17,9 +17,9 @@ static void read_mask(const IrOp *op, IrType weight, Kernel *k) {
     }
 }
 
-Kernel assemble_kernel(const IrOp *op) {
+Kernel assemble_kernel(const IrOp *op, bool metrics) {
     IrType weight = op->args.at[0]->type;
-    Kernel k = {.source = weight.element, .count = ir_type_elements(weight), .metrics = true};
+    Kernel k = {.source = weight.element, .count = ir_type_elements(weight), .metrics = metrics};
     k.view = (KernelView){1, k.count, 1};
     read_mask(op, weight, &k);
     k.format = infer_format(op);
@@ -39,11 +39,11 @@ Kernel assemble_kernel(const IrOp *op) {
 }
 
 static bool add_job(Session *s, const IrGroup *group, const IrOp *op, const Model *model,
-                    Schedule *out) {
+                    bool metrics, Schedule *out) {
     const Graph *graph = model->graphs.at[ir_int(group->ops.at[0], "graph", 0)];
     ValueInfo *value = graph_value(graph, group->name);
     assert(value && value->constant && (int64_t)out->jobs.len == ir_int(op, "job", -1));
-    ScheduleJob job = {.kernel = assemble_kernel(op), .name = group->name};
+    ScheduleJob job = {.kernel = assemble_kernel(op, metrics), .name = group->name};
     job.source = tensor_bytes(s, value->constant, s->arena);
     if (job.source == NULL) {
         return false;
@@ -74,7 +74,7 @@ static ScheduleSegment segment_of(const Piece *piece) {
 }
 
 bool assemble(Session *s, const Ir *ir, const Model *model, const Layout *layout,
-                    const Str files[2], Schedule *out) {
+                    const Str files[2], bool metrics, Schedule *out) {
     for (int file = 0; file < 2; file++) {
         if (file == 0 || layout->size[file] > 0) {
             vec_push(s->arena, &out->files, (ScheduleFile){files[file], layout->size[file]});
@@ -84,7 +84,7 @@ bool assemble(Session *s, const Ir *ir, const Model *model, const Layout *layout
         const IrGroup *group = ir->groups.at[i];
         for (size_t k = 0; k < group->ops.len; k++) {
             if (group->ops.at[k]->info == IR_OP(kernel)) {
-                TRY(add_job(s, group, group->ops.at[k], model, out));
+                TRY(add_job(s, group, group->ops.at[k], model, metrics, out));
             }
         }
     }

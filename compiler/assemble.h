@@ -6,11 +6,11 @@
 #include "runtime/exec/exec.h"
 #include "runtime/model/model.h"
 
-/* What a kernel op says, as exec and kernels/ take it. */
-Kernel assemble_kernel(const IrOp *op);
+/* What a kernel op says, as exec and kernels/ take it; metrics: results are compared, too. */
+Kernel assemble_kernel(const IrOp *op, bool metrics);
 
 /* files: final names of the model and its data file. False: a weight could not be read (E10xx). */
 bool assemble(Session *s, const Ir *ir, const Model *model, const Layout *layout,
-                    const Str files[2], Schedule *out);
+                    const Str files[2], bool metrics, Schedule *out);
 
 #endif

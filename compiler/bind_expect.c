@@ -336,6 +336,15 @@ void bind_expects(Bind *b) {
     }
 }
 
+bool plan_waits_for_results(const Plan *plan) {
+    for (size_t i = 0; i < plan->recipe->expects.len; i++) {
+        if (waits(&plan->recipe->expects.at[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results) {
     bool met = true;
     for (size_t i = 0; i < plan->recipe->expects.len; i++) {

@@ -1,14 +1,14 @@
 /* `morc RECIPE MODEL` and `morc plan RECIPE MODEL`: the whole pipeline, top to bottom. */
-#include <math.h>
+#include "compiler/bench_report.h"
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
 #include "compiler/frontend.h"
+#include "compiler/kernel_report.h"
 #include "compiler/readings.h"
+#include "compiler/run_report.h"
 #include "lang/parse.h"
 #include "runtime/base/file.h"
 #include "runtime/base/sanitize.h"
-
-enum { TABLE_ROWS = 40 }; /* longest table without -v */
 
 typedef struct Run {
     Console *c;
@@ -20,7 +20,9 @@ typedef struct Run {
     Model *model;
     Layers *layers;
     Plan *plan;
-    double start;
+    double start, mark;
+    BenchStages stages;
+    DeviceChoice device;
     bool answered; /* the result line of --json is out */
 } Run;
 
@@ -191,155 +193,6 @@ static void result_json(Run *r, bool ok, const char *output, const RunReport *re
     console_json(c, o);
 }
 
-static Str weight_text(Run *r, const PlanLayer *pl) {
-    Buf b = buf_on(r->s->arena);
-    plan_format_print(pl, &b);
-    return buf_view(&b);
-}
-
-static void layer_json(Run *r, const PlanLayer *pl, const LayerResult *result) {
-    Session *s = r->s;
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "type", "layer");
-    json_text(o, "path", pl->layer->path);
-    const PlanOwner *owner = &pl->owner[pl->owner[1].rule ? 1 : 0];
-    const Rule *rule = owner->rule;
-    cJSON_AddStringToObject(o, "phase", pl->quantized ? "encode" : "edit");
-    if (rule && rule->span.source) {
-        Place place = source_place(rule->span.source, rule->span.offset);
-        json_text(o, "rule",
-                  str_format(s->arena, "%s:%u", str_safe_c(s->arena, rule->span.source->name),
-                             place.line));
-    }
-    Str stage = plan_stage(r->plan, owner);
-    if (stage.len) {
-        json_text(o, "stage", stage);
-    }
-    json_text(o, "weight", weight_text(r, pl));
-    cJSON_AddStringToObject(o, "input", "none");
-    cJSON_AddNumberToObject(o, "bits", pl->bits);
-    if (result) {
-        cJSON_AddNumberToObject(o, "cosine", result->cosine);
-        if (isfinite(result->sqnr)) {
-            cJSON_AddNumberToObject(o, "sqnr", result->sqnr);
-        }
-        cJSON_AddNumberToObject(o, "mse", result->mse);
-        cJSON_AddNumberToObject(o, "max_error", result->max_error);
-        cJSON_AddNumberToObject(o, "sparsity", result->sparsity);
-    }
-    console_json(r->c, o);
-}
-
-static bool shown_layer(const PlanLayer *pl) {
-    return pl->layer->weight && (pl->quantized || pl->prune != PRUNE_NONE);
-}
-
-/* Which cosine a layer must have to stay in a table of TABLE_ROWS rows: the worst ones stay. */
-static double cosine_bound(const Run *r, const LayerResult *results) {
-    double worst[TABLE_ROWS + 1]; /* ascending; the last is the one pushed out */
-    size_t n = 0;
-    for (size_t i = 0; i < r->plan->layers_planned.len; i++) {
-        if (shown_layer(&r->plan->layers_planned.at[i])) {
-            size_t at = n;
-            for (; at > 0 && worst[at - 1] > results[i].cosine; at--) {
-                worst[at] = worst[at - 1];
-            }
-            worst[at] = results[i].cosine;
-            n += n < TABLE_ROWS;
-        }
-    }
-    return worst[TABLE_ROWS - 1];
-}
-
-static void print_table(Run *r, const LayerResult *results) {
-    const Plan *plan = r->plan;
-    Session *s = r->s;
-    Buf b = buf_on(s->arena);
-    size_t rows = 0, width = 5, format_width = 6, printed = 0;
-    for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        const PlanLayer *pl = &plan->layers_planned.at[i];
-        if (shown_layer(pl)) {
-            size_t w = utf8_width(str_safe(s->arena, pl->layer->path));
-            size_t f = weight_text(r, pl).len;
-            width = w > width ? w : width;
-            format_width = f > format_width ? f : format_width;
-            rows++;
-        }
-    }
-    if (rows == 0) {
-        return;
-    }
-    bool all = rows <= TABLE_ROWS || r->c->verbose;
-    double bound = all ? 2 : cosine_bound(r, results);
-    width = width > 60 ? 60 : width;
-    buf_printf(&b, "%-*s %8s %8s  %-*s %6s %9s %9s %9s\n", (int)width, "layer", "k", "n",
-               (int)format_width, "weight", "bits", "zeros", "cosine", "sqnr");
-    for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        const PlanLayer *pl = &plan->layers_planned.at[i];
-        const LayerResult *result = &results[i];
-        if (!shown_layer(pl) || result->cosine > bound || (!all && printed >= TABLE_ROWS)) {
-            continue;
-        }
-        printed++;
-        Str path = str_safe(s->arena, pl->layer->path);
-        buf_str(&b, path);
-        size_t w = utf8_width(path);
-        buf_repeat(&b, ' ', w < width ? width - w : 0);
-        buf_printf(&b, " %8lld %8lld  %-*.*s %6.2f %8.1f%% %9.6f", (long long)pl->layer->k,
-                   (long long)pl->layer->n, (int)format_width, STR_ARG(weight_text(r, pl)),
-                   pl->bits, 100.0 * result->sparsity, result->cosine);
-        if (isfinite(result->sqnr)) {
-            buf_printf(&b, " %6.1f dB\n", result->sqnr);
-        } else {
-            buf_printf(&b, " %9s\n", "exact");
-        }
-    }
-    if (!all) {
-        buf_printf(&b, "... and %zu more layers with a better cosine (-v shows all)\n",
-                   rows - printed);
-    }
-    console_out(r->c, buf_view(&b));
-}
-
-static void print_summary(Run *r, Str written, const RunReport *report) {
-    Session *s = r->s;
-    const Plan *plan = r->plan;
-    size_t layers = 0;
-    int64_t weights = 0;
-    for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        const PlanLayer *pl = &plan->layers_planned.at[i];
-        if (shown_layer(pl)) {
-            layers++;
-            weights += pl->layer->params;
-        }
-    }
-    Buf b = buf_on(s->arena);
-    buf_printf(&b, "%zu layer%s, %.*s weights: %.*s -> %.*s", layers, layers == 1 ? "" : "s",
-               STR_ARG(str_si(s->arena, (double)weights)),
-               STR_ARG(str_bytes(s->arena, plan->size_before)),
-               STR_ARG(str_bytes(s->arena, plan->size_after)));
-    if (plan->bits > 0) {
-        buf_printf(&b, ", %.2f bits a weight", plan->bits);
-    }
-    buf_printf(&b, "\nwrote %s (%.*s) in %.2f s", str_safe_c(s->arena, written),
-               STR_ARG(str_bytes(s->arena, report->output_size)), clock_seconds() - r->start);
-    if (report->data_file.len) {
-        buf_printf(&b, ", weights in %s", str_safe_c(s->arena, report->data_file));
-    }
-    buf_char(&b, '\n');
-    if (report->superseded.len) {
-        buf_printf(&b, "%s is left over from the old %s; remove it unless a copy needs it\n",
-                   str_safe_c(s->arena, report->superseded), str_safe_c(s->arena, written));
-    }
-    if (r->c->verbose) {
-        buf_printf(&b,
-                   "read %.3f s, kernels %.3f s, write %.3f s (threads added up), sync %.3f s\n",
-                   report->seconds_read, report->seconds_kernel, report->seconds_write,
-                   report->seconds_sync);
-    }
-    console_out(r->c, buf_view(&b));
-}
-
 /* NAME.onnx -> NAME.rejected.onnx */
 static Str rejected_path(Run *r) {
     Str p = r->out_path;
@@ -347,23 +200,60 @@ static Str rejected_path(Run *r) {
     return str_format(r->s->arena, "%.*s.rejected.onnx", STR_ARG(base));
 }
 
+/* Seconds since the last stage ended. */
+static double stage(Run *r) {
+    const double now = clock_seconds(), took = now - r->mark;
+    r->mark = now;
+    return took;
+}
+
+static void say_device(Run *r) {
+    const DeviceChoice *d = &r->device;
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "type", "device");
+    json_text(o, "device", d->name);
+    json_text(o, "why", d->why);
+    console_json(r->c, o);
+    if (!r->c->quiet) {
+        console_say(r->c, "device %.*s: %s\n", STR_ARG(d->name), str_safe_c(r->s->arena, d->why));
+    }
+}
+
+static bool choose_device(Run *r, const Compiled *compiled) {
+    const bool bench = r->args->verb == VERB_BENCH;
+    TRY(device_choose(r->s, r->args, compiled_schedule(compiled), r->c->env->get, bench,
+                      &r->device));
+    r->stages.device = stage(r);
+    say_device(r);
+    return true;
+}
+
 static bool execute(Run *r, Compiled *compiled) {
     Session *s = r->s;
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!compiled_execute(s, compiled, r->out_path, results, &report)) {
+    if (!choose_device(r, compiled) ||
+        !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;
     }
     console_progress_end(r->c);
-    for (size_t i = 0; i < n; i++) {
-        if (shown_layer(&r->plan->layers_planned.at[i]) && r->c->json) {
-            layer_json(r, &r->plan->layers_planned.at[i], &results[i]);
-        }
+    if (report.failure.len) {
+        Diag *d = diag_warning(s, "W1107", NO_SPAN, "the GPU stopped: %s",
+                               str_safe_c(s->arena, report.failure));
+        diag_note(d, "the host did the rest; the bytes are the same");
+    }
+    run_report_layers_json(r->c, r->plan, results);
+    if (r->args->verb == VERB_BENCH) {
+        compiled_discard(compiled);
+        console_flush(r->c);
+        bench_report(r->c, &r->stages, &r->device, &report);
+        result_json(r, true, NULL, &report);
+        return true;
     }
     if (!r->c->quiet) {
-        print_table(r, results);
+        run_report_table(r->c, r->plan, results);
     }
     bool met = plan_check_results(s, r->plan, results);
     Str path = met || r->args->keep_going ? r->out_path : rejected_path(r);
@@ -382,7 +272,7 @@ static bool execute(Run *r, Compiled *compiled) {
         if (notes.len) {
             console_say(r->c, "%s", notes.data);
         }
-        print_summary(r, path, &report);
+        run_report_summary(r->c, r->plan, path, &report, clock_seconds() - r->start);
     }
     result_json(r, met, str_c(s->arena, path), &report);
     return true;
@@ -393,16 +283,28 @@ static bool compile_and_run(Run *r) {
     Buf b = buf_on(s->arena);
     Compiled *compiled = NULL;
     CompileOptions options = {
-        .dump = r->args->dump, .dump_out = &b, .data_stem = stem_of(r->out_path)};
+        .dump = r->args->dump,
+        .dump_out = &b,
+        .data_stem = stem_of(r->out_path),
+        .no_metrics = r->c->quiet && !r->c->json && !plan_waits_for_results(r->plan)};
     TRY(compile(s, r->plan, &options, &compiled));
+    r->stages.compile = stage(r);
     if (r->args->dump.len) {
-        put_dump(r, &b);
+        const bool dumped = !kernel_report_is_dump(r->args->dump) ||
+                            kernel_report_dump(s, compiled_schedule(compiled), r->args->dump,
+                                               r->recipe->target, r->c->env->get, &b);
+        if (dumped) {
+            put_dump(r, &b);
+        }
         compiled_discard(compiled);
-        return true;
+        return dumped;
     }
     if (r->args->verb == VERB_PLAN) {
         plan_print(r->plan, &b);
         compiled_notes(compiled, &b);
+        if (r->args->kernels) {
+            kernel_report_list(s, compiled_schedule(compiled), r->recipe->target, &b);
+        }
         console_out(r->c, buf_view(&b));
         Buf json = buf_on(s->arena);
         plan_json(r->plan, &json);
@@ -418,17 +320,22 @@ static bool compile_and_run(Run *r) {
 /* Everything behind the recipe. */
 static bool run_on_model(Run *r) {
     Session *s = r->s;
+    r->stages.recipe = stage(r);
     start_json(r);
-    if (r->args->verb == VERB_RUN && !r->args->dump.len) {
+    const bool writes = r->args->verb == VERB_RUN && !r->args->dump.len;
+    if (writes) {
         TRY(choose_output(r));
+    } else if (r->args->output.len) {
+        r->out_path = r->args->output;
     } else {
         r->out_path = str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
     }
     r->model = model_open(s, r->model_path);
     TRY(r->model);
-    const bool writes = r->args->verb == VERB_RUN && !r->args->dump.len;
     r->layers = writes && is_input(r, r->out_path) ? NULL : layers_index(s, r->model);
+    r->stages.model = stage(r);
     bool ok = r->layers && bind(s, r->recipe, r->layers, &r->plan);
+    r->stages.plan = stage(r);
     if (ok && str_is(r->args->dump, "plan")) {
         Buf b = buf_on(s->arena);
         plan_dump(r->plan, &b);
@@ -436,6 +343,7 @@ static bool run_on_model(Run *r) {
     } else {
         ok = ok && compile_and_run(r);
     }
+    gpu_close(s, r->device.gpu);
     model_close(r->model);
     return ok;
 }
@@ -461,6 +369,7 @@ static bool run(Run *r) {
 
 bool cmd_run(Console *c, const Args *args) {
     Run r = {.c = c, .s = c->s, .args = args, .start = clock_seconds()};
+    r.mark = r.start;
     bool ok = run(&r);
     if (!r.answered) {
         result_json(&r, ok, NULL, NULL);

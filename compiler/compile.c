@@ -9,6 +9,7 @@
 #include "compiler/apply.h"
 #include "compiler/data_name.h"
 #include "compiler/ir_text.h"
+#include "compiler/kernel_report.h"
 #include "compiler/lower.h"
 #include "compiler/passes.h"
 #include "compiler/receipt.h"
@@ -35,6 +36,7 @@ void compile_dump_names(Buf *out) {
         buf_printf(out, "%-10s IR after: %s\n", pass->name, pass->doc);
     }
     buf_printf(out, "%-10s %s\n", "schedule", "kernels and where every output byte comes from");
+    kernel_report_dump_names(out);
 }
 
 bool compile_can_dump(Str name) {
@@ -43,7 +45,7 @@ bool compile_can_dump(Str name) {
             return true;
         }
     }
-    return str_is(name, "ir") || str_is(name, "schedule");
+    return str_is(name, "ir") || str_is(name, "schedule") || kernel_report_is_dump(name);
 }
 
 static bool wants_external(const Step *emit) {
@@ -82,7 +84,7 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
     TRY(model_layout(c->model, &layout, &c->layout));
     const Str names[2] = {str_format(s->arena, "%.*s.onnx", STR_ARG(options->data_stem)),
                           c->placeholder};
-    TRY(assemble(s, c->ir, c->model, &c->layout, names, &c->schedule));
+    TRY(assemble(s, c->ir, c->model, &c->layout, names, !options->no_metrics, &c->schedule));
     assert(schedule_check(&c->schedule) == NULL);
     if (options->dump_out && str_is(options->dump, "schedule")) {
         schedule_print(&c->schedule, options->dump_out);
@@ -158,17 +160,6 @@ static void fill_results(const Compiled *c, LayerResult *results) {
     }
 }
 
-static void fill_report(const Compiled *c, const ExecTimes *times, RunReport *report) {
-    *report = (RunReport){.bytes_read = times->bytes_copied + times->bytes_source,
-                          .bytes_written = times->bytes_copied + times->bytes_encoded,
-                          .seconds_read = times->seconds_copy,
-                          .seconds_kernel = times->seconds_survey + times->seconds_encode,
-                          .seconds_write = times->seconds_write,
-                          .seconds_total = times->seconds_total,
-                          .data_file = c->data_file};
-    report->output_size = c->layout.size[0] + c->layout.size[1];
-}
-
 static bool inputs_unchanged(Session *s, const Model *model) {
     TRY(input_unchanged(s, model->input));
     for (size_t i = 0; i < model->data_files.len; i++) {
@@ -185,30 +176,46 @@ static double seconds_now(void) {
 
 /* Sync, then read back what lies on the disk. */
 static bool finish_files(Session *s, Compiled *c, RunReport *report) {
-    double begin = seconds_now();
+    const double begin = seconds_now();
     for (size_t i = 0; i < c->schedule.files.len; i++) {
         TRY(output_sync(c->files[i]));
     }
-    report->seconds_sync = seconds_now() - begin;
-    report->seconds_total += report->seconds_sync;
+    const double synced = seconds_now();
+    report->seconds_sync = synced - begin;
     int data_fd = c->files[1] ? c->files[1]->fd : -1;
-    return model_check_written(s, c->files[0]->fd, c->files[0]->path, data_fd, &c->layout);
+    const bool ok = model_check_written(s, c->files[0]->fd, c->files[0]->path, data_fd, &c->layout);
+    report->seconds_check = seconds_now() - synced;
+    return ok;
 }
 
-bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results,
-                      RunReport *report) {
-    ExecTimes times = {0};
-    name_outputs(s, c, out_path);
-    bool ok = exec_run(s, &c->schedule, c->files, &times) && check_finite(s, c) &&
-              inputs_unchanged(s, c->model);
-    if (ok && c->files[1]) {
-        ok = data_name_settle(s, c->files, &c->schedule, c->placeholder, &c->data_file);
+static bool settle_data(Session *s, Compiled *c, RunReport *report) {
+    if (!c->files[1]) {
+        return true;
     }
-    fill_report(c, &times, report);
+    const double begin = seconds_now();
+    const bool ok = data_name_settle(s, c->files, &c->schedule, c->placeholder, &c->data_file);
+    report->seconds_hash = seconds_now() - begin;
+    report->data_file = c->data_file;
+    return ok;
+}
+
+const Schedule *compiled_schedule(const Compiled *c) {
+    return &c->schedule;
+}
+
+bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResult *results,
+                      RunReport *report) {
+    const double begin = seconds_now();
+    *report = (RunReport){.output_size = c->layout.size[0] + c->layout.size[1]};
+    name_outputs(s, c, out_path);
+    const bool ok = exec_run(s, &c->schedule, gpu, c->files, &report->exec) && check_finite(s, c) &&
+                    inputs_unchanged(s, c->model) && settle_data(s, c, report);
+    report->failure = gpu ? gpu_failure(gpu, s->arena) : (Str){0};
     if (!ok || !finish_files(s, c, report)) {
         compiled_discard(c);
         return false;
     }
+    report->seconds_total = seconds_now() - begin;
     fill_results(c, results);
     return true;
 }

@@ -6,20 +6,23 @@
 #ifndef COMPILER_COMPILE_H
 #define COMPILER_COMPILE_H
 #include "compiler/plan.h"
+#include "runtime/exec/exec.h"
 
 typedef struct CompileOptions {
     Str dump;              /* `-d NAME`: text of that stage goes to dump_out; empty: none */
     Buf *dump_out;
     Str data_stem;         /* base of the data file's name, e.g. "model.mor" */
+    bool no_metrics;       /* nobody looks at LayerResults: kernels need not compare */
 } CompileOptions;
 
 typedef struct RunReport {
-    uint64_t bytes_read, bytes_written;
-    double seconds_read, seconds_kernel, seconds_write; /* all threads added up */
-    double seconds_sync, seconds_total;                 /* of the clock on the wall */
-    uint64_t output_size;  /* all files */
-    Str data_file;         /* empty if none */
-    Str superseded;        /* data file of the model that was replaced, left there; empty if none */
+    ExecTimes exec;
+    double seconds_hash, seconds_sync, seconds_check;
+    double seconds_total; /* of the clock on the wall: run, hash, sync and check */
+    uint64_t output_size; /* all files */
+    Str data_file;        /* empty if none */
+    Str superseded;       /* data file of the model that was replaced, left there; empty if none */
+    Str failure;          /* why the GPU stopped, though the host went on; empty if it did not */
 } RunReport;
 
 typedef struct Compiled Compiled;
@@ -30,8 +33,11 @@ bool compile_can_dump(Str name);
 bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compiled **out);
 /* Notes for people about choices made ("layer X: MatMulNBits cannot hold fp8, written as qdq"). */
 void compiled_notes(const Compiled *c, Buf *out);
-/* results: one per Plan.layers_planned. False: reported, nothing is left behind. */
-bool compiled_execute(Session *s, Compiled *c, Str out_path, LayerResult *results,
+/* What compiled_execute will run; a device is chosen by it. */
+const Schedule *compiled_schedule(const Compiled *c);
+/* gpu: opened for the schedule's kernels, or NULL; results: one per Plan.layers_planned. False:
+ * reported, nothing is left behind. */
+bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResult *results,
                       RunReport *report);
 bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report);
 void compiled_discard(Compiled *c);

@@ -1,6 +1,7 @@
-# Writes OUT: every file of FILES (paths below ROOT) as a byte array, in one table that
-# compiler/embedded.h declares. Run by CMake at build time.
-file(WRITE ${OUT} "#include \"compiler/embedded.h\"\n")
+# Writes OUT: every file of FILES (paths below ROOT) as a byte array, in one table that a header
+# declares: -DHEADER=compiler/embedded.h "-DTABLE=const Embedded embedded". A row is name, bytes
+# and size; the last one's name is NULL. Run by CMake at build time.
+file(WRITE ${OUT} "#include \"${HEADER}\"\n")
 set(rows "")
 set(n 0)
 foreach(path IN LISTS FILES)
@@ -11,4 +12,4 @@ foreach(path IN LISTS FILES)
   string(APPEND rows "    {\"${name}\", f${n}, sizeof f${n} - 1},\n")
   math(EXPR n "${n} + 1")
 endforeach()
-file(APPEND ${OUT} "const Embedded embedded[] = {\n${rows}    {0, 0, 0},\n};\n")
+file(APPEND ${OUT} "${TABLE}[] = {\n${rows}    {0, 0, 0},\n};\n")

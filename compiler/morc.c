@@ -30,6 +30,7 @@ static bool dispatch(Console *c, const Args *args) {
     switch (args->verb) {
     case VERB_RUN:
     case VERB_PLAN:
+    case VERB_BENCH:
         return cmd_run(c, args);
     case VERB_CHECK:
         return cmd_check(c, args);
@@ -39,6 +40,8 @@ static bool dispatch(Console *c, const Args *args) {
         return cmd_inspect(c, args);
     case VERB_EXPLAIN:
         return cmd_explain(c, args);
+    case VERB_DOCTOR:
+        return cmd_doctor(c, args);
     case VERB_OPT:
         return cmd_opt(c, args);
     case VERB_LIMITS:

@@ -82,6 +82,8 @@ typedef struct LayerResult {
 } LayerResult;
 void layer_result_finish(LayerResult *r);
 
+/* Some expect needs results: metrics must be taken. */
+bool plan_waits_for_results(const Plan *plan);
 /* Expects that need results (cosine, sqnr, mse, max_error, sparsity): E0901 with the worst layers.
  * Returns false if one failed. static ones were checked by bind. */
 bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results);

@@ -4,6 +4,7 @@
 #include "kernels/scale.h"
 #include "kernels/state.h"
 #include "kernels/strips.h"
+#include "kernels/tile.h"
 #include <assert.h>
 #include <string.h>
 

@@ -4,7 +4,6 @@
 #ifndef KERNELS_STATE_H
 #define KERNELS_STATE_H
 #include "kernels/shape.h"
-#include "kernels/tile.h"
 
 typedef enum Pass {
     PASS_HIGH,  /* PRUNE_RATIO: histogram of the high bits of magnitudes (16-bit sources: all) */
@@ -16,7 +15,7 @@ typedef enum Pass {
     PASS_COUNT
 } Pass;
 
-struct State {
+typedef struct State {
     uint32_t threshold; /* PRUNE_RATIO: smaller magnitudes go, ... */
     int64_t tie_index;  /* ... and equal ones from this index on */
     uint32_t high;      /* the threshold's high bits, after PASS_HIGH; of 16-bit sources all */
@@ -27,7 +26,7 @@ struct State {
     bool finite;  /* the ranges are: no weight that was kept is NaN or infinite */
     bool divides; /* the reciprocals may be used: see Lanes.reciprocals */
     float super;
-};
+} State;
 
 /* One for each scale (GRANULE_BLOCK: one range for the tensor, nothing else). */
 typedef struct StateArrays {
@@ -44,4 +43,5 @@ enum { HISTOGRAM_BINS = 1 << 16 };
 
 StateArrays state_arrays(const Kernel *k, const Shape *s, const State *state);
 bool state_has_scales(const Shape *s); /* scales come from the state, not from the chunks */
+Pass state_pass(const Kernel *k, int pass); /* what survey pass 0, 1, ... is */
 #endif

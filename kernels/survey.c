@@ -1,6 +1,7 @@
 /* Surveys: passes over the tensor that find what no single chunk knows. Which passes a kernel needs
  * follows from the Kernel (pass_kind); each folds chunks into a State (state.h). */
 #include "kernels/state.h"
+#include "kernels/tile.h"
 #include "kernels/scale.h"
 #include <assert.h>
 #include <string.h>
@@ -38,6 +39,11 @@ static Pass pass_kind(const Kernel *k, const Shape *s, int pass) {
         }
     }
     return PASS_COUNT;
+}
+
+Pass state_pass(const Kernel *k, int pass) {
+    const Shape s = shape_of(k);
+    return pass_kind(k, &s, pass);
 }
 
 int kernel_surveys(const Kernel *k) {

@@ -10,6 +10,7 @@
 #define e4m3_SCALE_ONLY 0
 #define e4m3_ONNX 17
 #define e4m3_OPSET 19
+#define e4m3_CVT_ARCH 890 /* first __CUDA_ARCH__ with cvt.rn.satfinite.e4m3x2.f32 */
 K_FN uint32_t e4m3_encode(float x) {
     uint32_t code = k_small_encode(x, 8, 3, 7, 448.0f);
     return k_magnitude(x) > 0x7f800000u ? code | 0x7fu : code;

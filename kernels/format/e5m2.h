@@ -10,6 +10,7 @@
 #define e5m2_SCALE_ONLY 0
 #define e5m2_ONNX 19
 #define e5m2_OPSET 19
+#define e5m2_CVT_ARCH 890 /* first __CUDA_ARCH__ with cvt.rn.satfinite.e5m2x2.f32 */
 K_FN uint32_t e5m2_encode(float x) {
     uint32_t code = k_small_encode(x, 8, 2, 15, 57344.0f);
     return k_magnitude(x) > 0x7f800000u ? code | 0x7fu : code;

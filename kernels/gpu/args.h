@@ -4,8 +4,9 @@
  * The chunk is a box of the unit view (kernels/shape.h), copied together: element (o, k, i) of it,
  * o < outer, k < rows, i < columns, lies at (o * rows + k) * columns + i, and is element
  * first + (o * axis + k) * inner + i of the tensor. Outputs are those of kernel_extent: they begin
- * with the chunk. Codes, zeros and the report are zeroed before a launch; all buffers are aligned
- * to 16 bytes and may be written up to the next multiple of 16. */
+ * with the chunk. Codes, zeros and the report are zeroed before a launch, ranges and errors before
+ * a survey. All buffers are aligned to 16 bytes and have room up to the next multiple of 16; the
+ * source is followed by zeros up to there. */
 #ifndef KERNELS_GPU_ARGS_H
 #define KERNELS_GPU_ARGS_H
 #include "kernels/compare.h"
@@ -30,7 +31,11 @@ typedef struct GpuArgs {
     int64_t outer, rows, columns; /* of the box */
     int64_t axis, inner;          /* of the unit view */
     int64_t first;                /* element of the tensor at (0, 0, 0) */
-    int64_t channels, run;        /* channel of element x: x / run % channels */
+    int64_t channels, run;        /* channel of element x: x / run % channels; 1 channel: tensor */
+    /* PRUNE_NM: element x is number x / prune_inner % prune_axis of its axis; in the box, the next
+     * one of the axis is prune_stride elements on */
+    int64_t prune_axis, prune_inner, prune_stride;
+    int64_t block;                /* weights of a scale, where the text does not say it */
     int64_t units;                /* of work: what the entry's loop counts */
     int64_t tie_index;            /* PRUNE_RATIO, as State */
     uint32_t threshold;

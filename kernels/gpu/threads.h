@@ -6,7 +6,7 @@
  *     K_KERNEL(name) { ... a.rows ... }       one GpuArgs, `a`, by value
  *
  * and runs in blocks of THREADS threads (a multiple of 32, defined by the emitted text; RESIDENT
- * is how many blocks a multiprocessor should hold at once). Functions marked "all lanes" must be
+ * is how many blocks a multiprocessor should hold at once, where it can hold as many threads). Functions marked "all lanes" must be
  * reached by all 32 lanes of a warp together, k_sync by all threads of the block. */
 #ifndef KERNELS_GPU_THREADS_H
 #define KERNELS_GPU_THREADS_H
@@ -14,10 +14,21 @@
 
 #ifdef __CUDACC_RTC__
 #define K_ARCH __CUDA_ARCH__
+/* Threads that a multiprocessor holds (CUDA C++ Programming Guide, "Compute Capabilities"). */
+#if K_ARCH == 750
+#define K_HOLDS 1024
+#elif K_ARCH == 860 || K_ARCH == 870 || K_ARCH == 880 || K_ARCH == 890 || K_ARCH >= 1100
+#define K_HOLDS 1536
+#else
+#define K_HOLDS 2048
+#endif
+#define K_RESIDENT (RESIDENT * THREADS <= K_HOLDS ? RESIDENT : K_HOLDS / THREADS)
 #define K_KERNEL(name)                                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) name(                          \
+    extern "C" __global__ void __launch_bounds__(THREADS, K_RESIDENT) name(                        \
         const __grid_constant__ GpuArgs a)
 #define K_SHARED(type, name, count) __shared__ __align__(16) type name[count]
+/* What is rarely called: small beats fast. */
+#define K_COLD static __device__ __noinline__
 #define K_UNROLL _Pragma("unroll")
 #define K_ROLL _Pragma("unroll 1")
 
@@ -62,6 +73,9 @@ K_FN void k_atomic_min(int32_t *p, int32_t v) {
 K_FN void k_atomic_max_u32(uint32_t *p, uint32_t v) {
     atomicMax(p, v);
 }
+K_FN void k_atomic_add_u32(uint32_t *p, uint32_t v) {
+    atomicAdd(p, v);
+}
 K_FN void k_atomic_or(uint32_t *p, uint32_t v) {
     atomicOr(p, v);
 }
@@ -87,6 +101,17 @@ K_FN void k_store8(void *p, const uint32_t *w) {
 }
 K_FN void k_store4(void *p, uint32_t w) {
     *(uint32_t *)p = w;
+}
+/* n floats of shared memory, a multiple of 4, aligned to 16 bytes. */
+K_FN void k_load_floats(const float *p, int32_t n, float *x) {
+    K_UNROLL
+    for (int32_t i = 0; i < n; i += 4) {
+        const float4 four = *(const float4 *)(p + i);
+        x[i] = four.x;
+        x[i + 1] = four.y;
+        x[i + 2] = four.z;
+        x[i + 3] = four.w;
+    }
 }
 /* The bytes that the four nibbles of `selector` name, of b:a; bit 3: its sign bit, eight times. */
 K_FN uint32_t k_bytes(uint32_t a, uint32_t b, uint32_t selector) {
@@ -117,6 +142,7 @@ K_FN uint32_t k_max_halves(uint32_t a, uint32_t b) {
     static void body_##name(const GpuArgs a)
 /* Blocks run one after the other, so what they share may be static. */
 #define K_SHARED(type, name, count) static type name[count] __attribute__((aligned(16)))
+#define K_COLD static __attribute__((noinline, unused))
 #define K_UNROLL
 #define K_ROLL
 
@@ -138,6 +164,9 @@ K_FN void k_atomic_min(int32_t *p, int32_t v) {
 K_FN void k_atomic_max_u32(uint32_t *p, uint32_t v) {
     *p = v > *p ? v : *p;
 }
+K_FN void k_atomic_add_u32(uint32_t *p, uint32_t v) {
+    *p += v;
+}
 K_FN void k_atomic_or(uint32_t *p, uint32_t v) {
     *p |= v;
 }
@@ -146,6 +175,10 @@ K_FN void k_atomic_add(uint64_t *p, uint64_t v) {
 }
 K_FN void k_atomic_max_u64(uint64_t *p, uint64_t v) {
     *p = v > *p ? v : *p;
+}
+/* n floats of shared memory, a multiple of 4, aligned to 16 bytes. */
+K_FN void k_load_floats(const float *p, int32_t n, float *x) {
+    memcpy(x, p, (uint32_t)n * 4u);
 }
 /* Alignment is checked here, since a GPU faults. */
 K_FN void k_aligned(const void *p, uintptr_t size) {

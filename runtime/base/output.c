@@ -9,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAME_KEPT = 180 /* of the final name in a temporary's, which may have 255 bytes */ };
+enum {
+    NAME_KEPT = 180,  /* of the final name in a temporary's, which may have 255 bytes */
+    FLUSHED = 64 << 20 /* bytes of a file that a flusher is worth starting for */
+};
 
 static atomic_uint temp_count; /* makes temporaries of one process differ */
 
@@ -98,6 +101,7 @@ static Str temp_name(Arena *arena, PathParts place) {
 
 static void close_output(Session *s, void *owner) {
     Output *out = owner;
+    flusher_stop(&out->flusher);
     if (out->fd >= 0) {
         if (out->named) {
             s->sys->unlink(out->temp.data);
@@ -197,6 +201,9 @@ Output *output_open(Session *s, Str path, uint64_t size) {
         output_discard(out);
         return NULL;
     }
+    if (size >= FLUSHED) {
+        flusher_start(&out->flusher, s->sys, out->fd);
+    }
     return out;
 }
 
@@ -277,6 +284,7 @@ static int sync_fd(const Sys *sys, int fd) {
 }
 
 bool output_sync(Output *out) {
+    flusher_stop(&out->flusher);
     if (!out->synced) {
         int error = sync_fd(out->session->sys, out->fd);
         if (error) {

@@ -3,10 +3,12 @@
  * rename -> fsync of the directory. Until output_commit returns true the old file is whole; after
  * it the new one is. An Output that is closed without a commit leaves nothing behind. Temporaries
  * of killed runs (".NAME.mor-PID-N.tmp", not locked, PID gone) are removed when the next run opens
- * NAME there. Errors: E1102 with the path and strerror. */
+ * NAME there. Large files go to the disk while they are written (flusher.h). Errors: E1102 with the
+ * path and strerror. */
 #ifndef RUNTIME_BASE_OUTPUT_H
 #define RUNTIME_BASE_OUTPUT_H
 #include "runtime/base/file.h"
+#include "runtime/base/flusher.h"
 
 typedef struct Output {
     Session *session;
@@ -18,6 +20,7 @@ typedef struct Output {
     bool synced;
     Str temp;
     mode_t mode; /* of the file that is replaced; 0: what umask gives */
+    Flusher flusher; /* of a large file, from the start until it is synced or closed */
     Cleanup cleanup;
 } Output;
 

@@ -42,6 +42,18 @@ int64_t str_find(Str s, char c) {
     return at ? at - s.data : -1;
 }
 
+size_t str_digits(Str s, uint64_t *number) {
+    size_t i = 0;
+    *number = 0;
+    for (; i < s.len && s.data[i] >= '0' && s.data[i] <= '9'; i++) {
+        if (__builtin_mul_overflow(*number, 10u, number) ||
+            __builtin_add_overflow(*number, (uint64_t)(s.data[i] - '0'), number)) {
+            return 0;
+        }
+    }
+    return i;
+}
+
 Str str_copy(Arena *arena, Str s) {
     char *copy = arena_alloc(arena, s.len + 1);
     if (s.len) {

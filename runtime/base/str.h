@@ -24,8 +24,10 @@ bool str_starts(Str s, Str prefix);
 bool str_ends(Str s, Str suffix);
 Str str_slice(Str s, size_t begin, size_t end); /* clamped to s */
 int64_t str_find(Str s, char c);                /* index or -1 */
-Str str_copy(Arena *arena, Str s);              /* NUL-terminated copy */
-const char *str_c(Arena *arena, Str s);         /* same, as a C string; embedded NULs stay */
+/* How many digits `s` begins with, and the number they make; 0 as well when it is too large. */
+size_t str_digits(Str s, uint64_t *number);
+Str str_copy(Arena *arena, Str s);      /* NUL-terminated copy */
+const char *str_c(Arena *arena, Str s); /* same, as a C string; embedded NULs stay */
 Str str_format(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 typedef struct Buf {

@@ -18,6 +18,10 @@ static int real_open(const char *path, int flags, mode_t mode) {
     return open(path, flags, mode);
 }
 
+static int real_openat(int dir, const char *name, int flags, mode_t mode) {
+    return openat(dir, name, flags, mode);
+}
+
 static int real_openat_beneath(int dir, const char *path) {
     struct open_how how;
     memset(&how, 0, sizeof how);
@@ -81,6 +85,14 @@ static int real_link_fd(int fd, const char *path) {
     return done;
 }
 
+static int real_renameat(int dir, const char *from, const char *to) {
+    return renameat(dir, from, dir, to);
+}
+
+static int real_unlinkat(int dir, const char *name) {
+    return unlinkat(dir, name, 0);
+}
+
 static int real_list(const char *dir, void (*each)(void *user, const char *name), void *user) {
     DIR *stream = opendir(dir);
     if (!stream) {
@@ -99,6 +111,7 @@ static void *real_map(int fd, size_t size, off_t offset) {
 
 const Sys sys_real = {
     .open = real_open,
+    .openat = real_openat,
     .openat_beneath = real_openat_beneath,
     .close = close,
     .fstat = real_fstat,
@@ -120,6 +133,9 @@ const Sys sys_real = {
     .link_fd = real_link_fd,
     .rename = rename,
     .unlink = unlink,
+    .mkdirat = mkdirat,
+    .renameat = real_renameat,
+    .unlinkat = real_unlinkat,
     .list = real_list,
     .map = real_map,
     .unmap = munmap,

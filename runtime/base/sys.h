@@ -8,6 +8,7 @@
 
 typedef struct Sys {
     int (*open)(const char *path, int flags, mode_t mode);
+    int (*openat)(int dir, const char *name, int flags, mode_t mode);
     int (*openat_beneath)(int dir, const char *path); /* O_RDONLY, openat2 RESOLVE_BENEATH */
     int (*close)(int fd);
     int (*fstat)(int fd, struct stat *out);
@@ -29,6 +30,9 @@ typedef struct Sys {
     int (*link_fd)(int fd, const char *path); /* linkat of an O_TMPFILE descriptor */
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
+    int (*mkdirat)(int dir, const char *name, mode_t mode);
+    int (*renameat)(int dir, const char *from, const char *to); /* both in dir */
+    int (*unlinkat)(int dir, const char *name);
     int (*list)(const char *dir, void (*each)(void *user, const char *name), void *user);
     void *(*map)(int fd, size_t size, off_t offset); /* PROT_READ, MAP_PRIVATE; NULL on error */
     int (*unmap)(void *address, size_t size);

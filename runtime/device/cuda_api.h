@@ -1,5 +1,5 @@
-/* The entry points of the CUDA driver that morc calls, in one table that dlopen fills: morc is built
- * without CUDA and runs without it, and tests put a library of their own in the loader's path
+/* The entry points of the CUDA driver that morc calls, in one table that dlopen fills: morc is
+ * built without CUDA and runs without it, and tests put a library of their own in the loader's path
  * (tests/fake). Types and numbers are those of NVIDIA's driver API reference, version 12.0; only
  * what is used is declared. */
 #ifndef RUNTIME_DEVICE_CUDA_API_H
@@ -15,12 +15,31 @@ typedef struct CudaFunction_ *CudaFunction;
 typedef struct CudaStream_ *CudaStream;
 typedef struct CudaEvent_ *CudaEvent;
 
-enum {
-    CUDA_OUT_OF_MEMORY = 2,
-    CUDA_NO_DEVICE = 100,
-    CUDA_NOT_READY = 600
-    /* ... the helper adds what is used */
+enum { /* CudaStatus */
+       CUDA_OUT_OF_MEMORY = 2,
+       CUDA_NO_DEVICE = 100,
+       CUDA_NOT_READY = 600
 };
+enum { /* what device_attribute gives */
+       CUDA_DEVICE_MULTIPROCESSORS = 16,
+       CUDA_DEVICE_MAJOR = 75, /* compute capability: sm_90 is 9, 0 */
+       CUDA_DEVICE_MINOR = 76
+};
+enum {                            /* what function_attribute gives; bytes */
+       CUDA_FUNCTION_THREADS = 0, /* of a block, at most */
+       CUDA_FUNCTION_SHARED = 1,
+       CUDA_FUNCTION_LOCAL = 3, /* of a thread */
+       CUDA_FUNCTION_REGISTERS = 4
+};
+enum { /* flags of context_flags, host_alloc, stream_create, event_create */
+       CUDA_CONTEXT_SLEEPS = 4, /* a thread that waits gives its processor away */
+       CUDA_HOST_PORTABLE = 1,
+       CUDA_HOST_WRITE_COMBINED = 4,
+       CUDA_STREAM_APART = 1, /* does not wait for the default stream, nor it for this one */
+       CUDA_EVENT_UNTIMED = 2
+};
+/* The oldest driver that morc works with: 1000 * major + 10 * minor, as driver_version says it. */
+enum { CUDA_DRIVER_LEAST = 12000 };
 
 typedef struct CudaApi {
     void *library;
@@ -63,9 +82,12 @@ typedef struct CudaApi {
     CudaStatus (*error_text)(CudaStatus status, const char **text);
 } CudaApi;
 
-/* Opens libcuda.so.1 and checks that every entry is there. False: `why` says what is missing. */
+/* Opens libcuda.so.1 and checks that every entry is there; calls nothing but driver_version. False:
+ * `why` says what is missing, and nothing is open. */
 bool cuda_api_open(CudaApi *api, Arena *arena, Str *why);
-void cuda_api_close(CudaApi *api);
+void cuda_api_close(CudaApi *api); /* also one that was not opened */
+/* "the driver is for CUDA 11.4; morc needs ..."; empty: it is new enough. */
+Str cuda_driver_complaint(Arena *arena, int version);
 /* "out of memory (CUDA_ERROR_OUT_OF_MEMORY)"; never NULL */
 const char *cuda_status_text(const CudaApi *api, CudaStatus status, Arena *arena);
 #endif

@@ -13,6 +13,7 @@
  * are counted in KernelMetrics; the caller reports them. */
 #ifndef RUNTIME_EXEC_EXEC_H
 #define RUNTIME_EXEC_EXEC_H
+#include "runtime/device/gpu_lane.h"
 #include "runtime/exec/schedule.h"
 
 typedef struct ExecTimes {
@@ -20,14 +21,18 @@ typedef struct ExecTimes {
     uint64_t bytes_source;  /* read by kernels, surveys not counted */
     uint64_t bytes_encoded; /* written by kernels */
     double seconds_copy, seconds_survey, seconds_encode, seconds_write; /* summed over threads */
-    double seconds_total;                                               /* wall clock of exec_run */
-    int threads;                                                        /* that really ran */
-    size_t memory; /* bytes taken for scratch, outputs, staging and state */
+    double seconds_total; /* wall clock of exec_run */
+    /* with a GPU: gathering weights into pinned memory, waiting for it (over threads); its own */
+    double seconds_read, seconds_wait;
+    GpuTimes gpu;
+    int threads, lanes; /* that really ran; those of them that had a place on the GPU */
+    size_t memory;      /* bytes taken for scratch, outputs, staging, state and pinned memory */
 } ExecTimes;
 
 /* Opens files[i] (an Output for each Schedule.files[i], caller's array) and writes everything into
- * them: nothing is synced or committed. False: reported (or stopped), every Output is discarded and
+ * them: nothing is synced or committed. gpu: opened for the kernels of Schedule.jobs, in their
+ * order; NULL: the host. What the GPU cannot do the host does; ask gpu_failure. False: reported (or stopped), every Output is discarded and
  * files[] is all NULL. `times` may be NULL. */
-bool exec_run(Session *s, Schedule *schedule, Output **files, ExecTimes *times);
+bool exec_run(Session *s, Schedule *schedule, Gpu *gpu, Output **files, ExecTimes *times);
 
 #endif

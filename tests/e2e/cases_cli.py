@@ -172,6 +172,39 @@ def umask(box):
         (box.dir / "out.onnx").unlink()
 
 
+@case("cli/doctor says what works on this machine, whatever it is")
+def doctor(box):
+    flags = ["--cache-dir", box.dir / "cache"]
+    lines = box.morc("doctor", *flags).stdout.decode().splitlines()
+    parts = [line[:13].rstrip() for line in lines]
+    assert parts[:3] == ["morc", "processor", "driver"] and parts[-1] == "confinement", lines
+    assert all(len(line) > 14 and line[13] == " " != line[14] for line in lines), lines
+    objects = [json.loads(line) for line in box.morc("doctor", "--json", *flags).stdout.splitlines()]
+    assert [o["part"] for o in objects[:-1]] == parts, objects
+    assert objects[-1]["type"] == "result" and objects[-1]["ok"], objects
+    # exit 0 or 4 as this machine has a GPU or not; the host needs none
+    box.morc("doctor", "--device", "cuda", *flags, status=(0, 4))
+    assert box.files() == ["cache", "cache/kernels"], box.files()
+    done = box.morc("doctor", "--device", "host")
+    assert [line[:13].rstrip() for line in done.stdout.decode().splitlines()] == parts[:2], done.stdout
+
+
+@case("cli/doctor can be interrupted while a driver hangs")
+def doctor_hangs(box):
+    fake = {"LD_LIBRARY_PATH": str(SETTINGS.morc.parent / "fake"), "FAKE_CUDA": "cuInit:1:hang"}
+    child = subprocess.Popen([SETTINGS.morc, "doctor"], cwd=box.dir, env={**os.environ, **fake},
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(0.5)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(timeout=5) == 128 + signal.SIGINT, child.returncode
+    time.sleep(0.1)
+    try:
+        os.killpg(child.pid, 0)  # the process that asked the driver is gone, too
+    except ProcessLookupError:
+        return
+    raise AssertionError("a process is left")
+
+
 @case("cli/interrupts end within a second and leave nothing")
 def interrupts(box):
     recipe = box.write("r.mor", INT4)

@@ -4,8 +4,9 @@
 # A case is a file with a line `# run: COMMAND` among its first lines (several are one script) and
 # its expectation beside it, NAME.out: everything the command prints on both streams, in order,
 # then `exit N`. In a command, `morc` is the binary under test, $FILE the case, $MODELS the
-# unpacked test models, $TMP an empty directory; all but $FILE print as these names. The current
-# directory is the case's. Files in directories below it belong to cases and are none themselves.
+# unpacked test models, $FAKE the folder of the GPU for tests (tests/fake), $TMP an empty directory;
+# all but $FILE print as these names. The current directory is the case's. Files in directories
+# below it belong to cases and are none themselves.
 # MORC_BLESS=1 writes the expectations instead of comparing.
 set -eu
 morc=$(realpath "$1")
@@ -15,8 +16,9 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 MODELS=${MODELS:-$root/build/models}
 TMP=${SCRATCH:-$root/build/scratch/golden.$stage}/tmp
 actual=${TMP%/tmp}/actual
-export MODELS TMP NO_COLOR=1 LC_ALL=C ASAN_OPTIONS="${ASAN_OPTIONS:-abort_on_error=1}"
-unset MORC_PATH MORC_CACHE COLUMNS || true
+FAKE=$(dirname "$morc")/fake
+export MODELS FAKE TMP MORC_CACHE="$TMP/kernels" NO_COLOR=1 LC_ALL=C ASAN_OPTIONS="${ASAN_OPTIONS:-abort_on_error=1}"
+unset MORC_PATH COLUMNS || true
 mkdir -p "$TMP"
 cd "$root/tests/golden/$stage"
 
@@ -33,6 +35,7 @@ run_case() {
         eval "$2" </dev/null
         echo "exit $?"
     ) 2>&1 | sed -E -e "s|$TMP|\$TMP|g" -e "s|$MODELS|\$MODELS|g" \
+        -e "s|$FAKE|\$FAKE|g" \
         -e "s#(^|[^A-Za-z0-9._/-])$root(/|[^A-Za-z0-9._-]|\$)#\1\$ROOT\2#g" # a whole path only
 }
 

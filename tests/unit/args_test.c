@@ -40,12 +40,14 @@ static void assert_says(const Line *line, const char *part) {
 
 static void flags_may_stand_anywhere(void **state) {
     (void)state;
-    Line a = PARSE("r.mor", "-p", "alpha=0.5", "m.onnx", "-oout.onnx", "--threads=3", "-f");
+    Line a = PARSE("r.mor", "-p", "alpha=0.5", "m.onnx", "-oout.onnx", "--threads=3", "-f",
+                   "--cache-dir", "../cache");
     assert_true(a.ok);
     assert_int_equal(a.args.verb, VERB_RUN);
     assert_int_equal(a.args.files.len, 2);
     assert_true(str_is(a.args.output, "out.onnx"));
     assert_int_equal(a.args.threads, 3);
+    assert_true(str_is(a.args.cache_dir, "../cache"));
     assert_true(a.args.force);
     assert_true(str_is(a.args.params.at[0].name, "alpha"));
     assert_true(str_is(a.args.params.at[0].expr, "0.5"));
@@ -111,7 +113,11 @@ static void nothing_is_ignored(void **state) {
         {{"morc", "fmt", "r.mor", "-f"}, "does not take `--force`"},
         {{"morc", "r.mor", "m.onnx", "--threads", "0"}, "a number from 1 to 256"},
         {{"morc", "r.mor", "m.onnx", "--color", "red"}, "auto, always or never"},
-        {{"morc", "r.mor", "m.onnx", "--device", "cuda"}, "no CUDA device"},
+        {{"morc", "r.mor", "m.onnx", "--device", "cuda:"}, "auto, host, cuda or cuda:N"},
+        {{"morc", "doctor", "--device", "cuda1"}, "auto, host, cuda or cuda:N"},
+        {{"morc", "doctor", "--device", "cuda:-1"}, "auto, host, cuda or cuda:N"},
+        {{"morc", "r.mor", "m.onnx", "--threads", "+3"}, "a number from 1 to 256"},
+        {{"morc", "r.mor", "m.onnx", "--threads", "99999999999999999999"}, "a number from 1"},
         {{"morc", "r.mor", "m.onnx", "--quiet=yes"}, "no flag `--quiet=yes`"},
         {{"morc", "r.mor", "m.onnx", "--deny", "errors"}, "takes `warnings`"},
     };

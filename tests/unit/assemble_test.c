@@ -12,7 +12,7 @@ static Kernel kernel_of(Session *s, const char *weight, const char *attrs) {
     if (!ir_parse(s, source_make(s->arena, STR("x.ir"), text, true), &ir)) {
         fail_msg("%s", unit_diags(s));
     }
-    return assemble_kernel(ir->groups.at[0]->ops.at[1]);
+    return assemble_kernel(ir->groups.at[0]->ops.at[1], true);
 }
 
 static void assert_view(KernelView v, int64_t outer, int64_t axis, int64_t inner) {

@@ -110,7 +110,7 @@ static bool run_compile(Run *run, const char *model, const Wish *wish, const cha
 
 static bool run_write(Run *run, const char *path) {
     run->results = arena_many(run->s->arena, LayerResult, run->plan->layers_planned.len + 1);
-    return compiled_execute(run->s, run->compiled, str_from(path), run->results, &run->report) &&
+    return compiled_execute(run->s, run->compiled, NULL, str_from(path), run->results, &run->report) &&
            compiled_commit(run->s, run->compiled, str_from(path), &run->report);
 }
 
@@ -356,7 +356,7 @@ static void discarding_leaves_nothing(void **state) {
     Run run = {.s = NULL};
     assert_true(run_compile(&run, in, &(Wish){.format = "int8", .external = true}, "", NULL));
     run.results = arena_many(run.s->arena, LayerResult, 2);
-    assert_true(compiled_execute(run.s, run.compiled, str_from(path), run.results, &run.report));
+    assert_true(compiled_execute(run.s, run.compiled, NULL, str_from(path), run.results, &run.report));
     assert_true(run.results[0].metrics.count == 64 * 32);
     compiled_discard(run.compiled);
     run_close(&run);

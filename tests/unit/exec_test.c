@@ -160,7 +160,7 @@ static void expect_files(const Sample *t) {
 
 static bool run_and_commit(Session *s, Schedule *schedule, ExecTimes *times) {
     Output *files[2];
-    TRY(exec_run(s, schedule, files, times));
+    TRY(exec_run(s, schedule, NULL, files, times));
     TRY(output_commit(files[1]));
     return output_commit(files[0]);
 }
@@ -234,7 +234,7 @@ static void empty_things_are_fine(void **state) {
     assert_true(run_and_commit(s, &t.schedule, NULL));
     expect_files(&t);
     Schedule none = {0};
-    assert_true(exec_run(s, &none, NULL, NULL));
+    assert_true(exec_run(s, &none, NULL, NULL, NULL));
     sample_free(&t);
     session_close(s);
 }
@@ -378,7 +378,7 @@ static void stopping_is_quick_and_silent(void **state) {
     Output *files[2];
     struct timespec begin, end;
     clock_gettime(CLOCK_MONOTONIC, &begin);
-    assert_false(exec_run(s, &t.schedule, files, NULL));
+    assert_false(exec_run(s, &t.schedule, NULL, files, NULL));
     clock_gettime(CLOCK_MONOTONIC, &end);
     assert_true((double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) * 1e-9 < 1.0);
     assert_int_equal(s->diags.errors, 0);

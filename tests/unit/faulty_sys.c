@@ -50,6 +50,10 @@ static int f_open(const char *path, int flags, mode_t mode) {
     return fails() ? -1 : opened(sys_real.open(path, flags, mode));
 }
 
+static int f_openat(int dir, const char *name, int flags, mode_t mode) {
+    return fails() ? -1 : opened(sys_real.openat(dir, name, flags, mode));
+}
+
 static int f_openat_beneath(int dir, const char *path) {
     return fails() ? -1 : opened(sys_real.openat_beneath(dir, path));
 }
@@ -137,6 +141,19 @@ static int f_unlink(const char *path) {
     return fails() ? -1 : done;
 }
 
+static int f_mkdirat(int dir, const char *name, mode_t mode) {
+    return fails() ? -1 : sys_real.mkdirat(dir, name, mode);
+}
+
+static int f_renameat(int dir, const char *from, const char *to) {
+    return fails() ? -1 : sys_real.renameat(dir, from, to);
+}
+
+static int f_unlinkat(int dir, const char *name) {
+    int done = sys_real.unlinkat(dir, name);
+    return fails() ? -1 : done;
+}
+
 static int f_list(const char *dir, void (*each)(void *user, const char *name), void *user) {
     return fails() ? -1 : sys_real.list(dir, each, user);
 }
@@ -151,7 +168,8 @@ static int f_unmap(void *address, size_t size) {
 }
 
 const Sys sys_faulty = {
-    .open = f_open, .openat_beneath = f_openat_beneath, .close = f_close, .fstat = f_fstat,
+    .open = f_open, .openat = f_openat, .openat_beneath = f_openat_beneath, .close = f_close,
+    .fstat = f_fstat, .mkdirat = f_mkdirat, .renameat = f_renameat, .unlinkat = f_unlinkat,
     .stat = f_stat, .lstat = f_lstat, .resolve = f_resolve, .read = f_read, .pread = f_pread,
     .write = f_write, .pwrite = f_pwrite, .copy_range = f_copy_range, .allocate = f_allocate,
     .free_space = f_free_space, .truncate = f_truncate, .start_writeback = f_start_writeback,

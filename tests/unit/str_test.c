@@ -39,6 +39,20 @@ static void slices_compare(void **state) {
     assert_string_equal(str_c(arena, str_slice(s, 0, 5)), "quant");
 }
 
+static void digits_make_a_number(void **state) {
+    (void)state;
+    uint64_t n = 1;
+    assert_int_equal(str_digits(STR("300MiB"), &n), 3);
+    assert_int_equal(n, 300);
+    assert_int_equal(str_digits(STR("18446744073709551615"), &n), 20);
+    assert_true(n == UINT64_MAX);
+    assert_int_equal(str_digits(STR("18446744073709551616"), &n), 0);
+    assert_int_equal(str_digits(STR("99999999999999999999999"), &n), 0);
+    assert_int_equal(str_digits(STR("-1"), &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(str_digits(STR(""), &n), 0);
+}
+
 static void buffers_grow(void **state) {
     (void)state;
     Buf b = buf_on(arena);
@@ -120,9 +134,8 @@ static void numbers_are_for_people(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices_compare),
-        cmocka_unit_test(buffers_grow),
-        cmocka_unit_test(distance_is_the_definition),
+        cmocka_unit_test(slices_compare),         cmocka_unit_test(digits_make_a_number),
+        cmocka_unit_test(buffers_grow),           cmocka_unit_test(distance_is_the_definition),
         cmocka_unit_test(numbers_are_for_people),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);

@@ -15,7 +15,7 @@
 #define assert_str(actual, expected)                                                               \
     do {                                                                                           \
         Str str_ = (actual);                                                                       \
-        char *text_ = strndup(str_.data, str_.len);                                                \
+        char *text_ = strndup(str_.len ? str_.data : "", str_.len);                                \
         assert_string_equal(text_, (expected));                                                    \
         free(text_);                                                                               \
     } while (0)

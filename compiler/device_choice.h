@@ -1,0 +1,20 @@
+/* Which device runs the kernels of a schedule, and why, in one line. `auto` takes a GPU when one can
+ * be used and the work is worth starting it; the bytes are the same either way. */
+#ifndef COMPILER_DEVICE_CHOICE_H
+#define COMPILER_DEVICE_CHOICE_H
+#include "compiler/args.h"
+#include "runtime/exec/exec.h"
+
+typedef struct DeviceChoice {
+    Gpu *gpu;  /* NULL: the host */
+    Str name;  /* "host", "cuda:0" */
+    Str why;   /* "4.3 MB take less time than a GPU takes to start" */
+} DeviceChoice;
+
+/* timed: measure the GPU's parts (morc bench). False: --device cuda cannot be had (E1106,
+ * reported). */
+bool device_choose(Session *s, const Args *args, const Schedule *schedule,
+                   const char *(*get)(const char *variable), bool timed, DeviceChoice *out);
+/* Seconds that the host would take with so many threads: a rule of thumb. */
+double device_host_seconds(const Schedule *schedule, int threads);
+#endif

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""On a GPU, what the tests without one cannot show: gpu_test.py MORC GPU_BITS_TEST [PART...]
+
+recipes: every recipe gives the host's bytes; memory: with 256 MiB of device memory left, too;
+sanitizer: compute-sanitizer finds no bad access and no race in random kernels.
+"""
+import ctypes
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LEFT = 256 << 20
+INT4 = "mor 1\n\non linear {\n  quantize(weight = int4 per block(128))\n}\n"
+counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def tell(name, problem=None):
+    counts["failed" if problem else "passed"] += 1
+    print(f"{'FAIL' if problem else 'ok'} {name}{': ' + problem if problem else ''}", flush=True)
+
+
+def skip(name, why):
+    counts["skipped"] += 1
+    print(f"skip {name}: {why}", flush=True)
+
+
+def morc(*words):
+    done = subprocess.run([str(w) for w in (MORC, *words)], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def outputs(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+def same_bytes(name, recipe, model):
+    """A problem, or None."""
+    found = []
+    for device in ("host", "cuda"):
+        with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+            status, said = morc(recipe, model, "-o", pathlib.Path(folder) / "out.onnx", "--device", device)
+            if status not in (0, 1):  # 1: a result that the recipe expects is missed
+                return f"{device}: exit {status}: {said}"
+            if device == "cuda" and ("W1107" in said or "device cuda" not in said):
+                return f"the GPU did not do it: {said}"
+            found.append(outputs(pathlib.Path(folder)))
+    if len(found[0]) < 1 or found[0] != found[1]:
+        return f"{found[0]} on the host, {found[1]} on the GPU"
+    return None
+
+
+def recipes():
+    for model in ("pylm-1m", "pylm-7m"):
+        path = next((p for p in (ROOT / "tests/models" / model / "model.onnx",
+                                 ROOT / "build/models" / model / "model.onnx") if p.exists()), None)
+        for recipe in sorted((ROOT / "recipes").glob("*.mor")):
+            name = f"recipe/{model}/{recipe.stem}"
+            if path is None:
+                skip(name, "the model is not unpacked: ./dev setup")
+            else:
+                tell(name, same_bytes(name, recipe, path))
+
+
+def hog():
+    """Takes all but LEFT and what another context needs, says so, and waits to be told to end."""
+    cuda, context, address = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p(), ctypes.c_uint64()
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    smi = "nvidia-smi --query-gpu=memory.free --format=csv,noheader,nounits -i 0".split()
+    before = int(subprocess.run(smi, capture_output=True, text=True, check=True).stdout) << 20
+    status = cuda.cuInit(0) or cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0)
+    status = status or cuda.cuCtxSetCurrent(context)
+    status = status or cuda.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+    if status:
+        sys.exit(f"CUDA error {status}")
+    left = LEFT + before - free.value
+    for size in (1 << 30, 64 << 20, 2 << 20):
+        while free.value > left + size and cuda.cuMemAlloc_v2(ctypes.byref(address), ctypes.c_size_t(size)) == 0:
+            cuda.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total))
+    print(free.value >> 20, flush=True)
+    sys.stdin.read()
+
+
+def memory():
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        recipe, model = pathlib.Path(folder) / "int4.mor", pathlib.Path(folder) / "big.onnx"
+        recipe.write_text(INT4, encoding="ascii")
+        subprocess.run([sys.executable, ROOT / "tests/bench/make_big_onnx.py", "1", model], check=True,
+                       stdout=subprocess.DEVNULL)
+        child = subprocess.Popen([sys.executable, __file__, "hog"], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True)
+        if not child.stdout.readline():
+            tell("memory", "the device's memory could not be taken")
+            return
+        free = re.search(r"([0-9.]+) (MiB|GiB) free", morc("doctor")[1])
+        least = float(free.group(1)) if free and free.group(2) == "MiB" else 1e9
+        problem = same_bytes("memory", recipe, model)
+        child.communicate("")
+        tell(f"memory ({least:.0f} MiB free)", problem or (None if least <= LEFT >> 20 else "that is too much"))
+
+
+def sanitizer():
+    tool = shutil.which("compute-sanitizer")
+    for check in ("memcheck", "racecheck"):
+        if tool is None:
+            skip(f"sanitizer/{check}", "compute-sanitizer is not installed")
+            continue
+        done = subprocess.run([tool, "--tool", check, "--error-exitcode", "9", "--target-processes",
+                               "application-only", BITS, "random_kernels"], capture_output=True, text=True,
+                              check=False, env={**os.environ, "GPU_KERNELS": "60"})
+        clean = done.returncode == 0 and "acts on the GPU equal" in done.stdout + done.stderr
+        tell(f"sanitizer/{check}", None if clean else (done.stdout + done.stderr)[-2000:])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["hog"]:
+        hog()
+        sys.exit(0)
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    MORC, BITS = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+    for part in sys.argv[3:] or ("recipes", "memory", "sanitizer"):
+        {"recipes": recipes, "memory": memory, "sanitizer": sanitizer}[part]()
+    print("cases: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    sys.exit(counts["failed"] > 0)
