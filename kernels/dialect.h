@@ -31,6 +31,9 @@ K_FN float k_float(uint32_t u) {
 K_FN float k_fma(float a, float b, float c) {
     return __fmaf_rn(a, b, c);
 }
+K_FN float k_scaled_sum(float a, float power, float c) {
+    return __fmaf_rn(a, power, c);
+}
 #else
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,6 +52,11 @@ K_FN float k_float(uint32_t u) {
 /* One rounding, whether the processor has the instruction or libm does it step by step. */
 K_FN float k_fma(float a, float b, float c) {
     return __builtin_fmaf(a, b, c);
+}
+/* a * power + c, where a power of two loses no bit of a that c leaves standing: the same in one
+ * operation as in two, and not every processor has the one. */
+K_FN float k_scaled_sum(float a, float power, float c) {
+    return a * power + c;
 }
 #endif
 

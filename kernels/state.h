@@ -42,6 +42,6 @@ typedef struct StateArrays {
 enum { HISTOGRAM_BINS = 1 << 16 };
 
 StateArrays state_arrays(const Kernel *k, const Shape *s, const State *state);
-bool state_has_scales(const Shape *s); /* scales come from the state, not from the chunks */
+bool state_has_scales(const Shape *s);      /* scales come from the state, not from the chunks */
 Pass state_pass(const Kernel *k, int pass); /* what survey pass 0, 1, ... is */
 #endif

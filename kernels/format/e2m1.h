@@ -11,13 +11,15 @@
 #define e2m1_ONNX 23
 #define e2m1_OPSET 23
 #define e2m1_HAS_DIGIT 1 /* e2m1_digit is there: GPU kernels put codes together without masks */
-/* The code of |x| in the low bits of a float in [K_ROUND, 2^24). Of the three ways to round, each in
- * the step of one part of the range (1/2 up to 2, 1 up to 4, 2 up to 6), the least is right: the
+/* The code of |x| in the low bits of a float in [K_ROUND, 2^24). Of the three ways to round, each
+ * in the step of one part of the range (1/2 up to 2, 1 up to 4, 2 up to 6), the least is right: the
  * codes are a concave function of |x|. All are exact: one rounding each, ties to the even code. */
 K_FN uint32_t e2m1_digit(float x) {
     float a = k_abs(x);
-    uint32_t fine = k_bits(k_fma(a, 2.0f, K_ROUND)), coarse = k_bits(k_fma(a, 0.5f, K_ROUND + 4.0f));
-    uint32_t middle = k_bits(a + (K_ROUND + 2.0f)), most = k_bits(K_ROUND) + 7u;
+    uint32_t fine = k_bits(k_scaled_sum(a, 2.0f, K_ROUND));
+    uint32_t middle = k_bits(a + (K_ROUND + 2.0f));
+    uint32_t coarse = k_bits(k_scaled_sum(a, 0.5f, K_ROUND + 4.0f));
+    uint32_t most = k_bits(K_ROUND) + 7u;
     uint32_t least = fine < middle ? fine : middle;
     least = coarse < least ? coarse : least;
     return least < most ? least : most;
