@@ -164,13 +164,11 @@ static void store_turned(Target *t, const Span *span, const Tile *tile, const ui
 }
 
 /* What the codes of a row decode to, in row_v, against the weights that came in. */
-static void compare_row(Target *t, const Span *span, const Tile *tile, int64_t r, Row row) {
+static void compare_row(Target *t, const Span *span, const Tile *tile, int64_t r) {
     Work *const work = t->work;
     const bool asymmetric = work->rule.asymmetric;
-    const int64_t columns = tile->columns, first = tile->first + r * tile->stride;
-    if (work->k->prune != PRUNE_NONE) {
-        row = source_row(work, first, columns);
-    }
+    const int64_t columns = tile->columns;
+    const Row row = source_row(work, tile->first + r * tile->stride, columns);
     int64_t n = columns, length;
     Divisors d = divisors_at(t, span, tile, r, 0, &n, &length);
     if (n == columns && (length % 4 == 0 || length >= n)) {
@@ -204,7 +202,7 @@ static void encode_row(Target *t, const Span *span, const Tile *tile, int64_t r,
     }
     if (work->k->metrics) {
         work->format->encode_values(work->row_x, columns, codes, work->row_v);
-        compare_row(t, span, tile, r, row);
+        compare_row(t, span, tile, r);
     } else {
         work->format->encode(work->row_x, columns, codes);
     }

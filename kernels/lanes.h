@@ -89,17 +89,17 @@ typedef struct Lanes {
     void (*units)(const ScaleRule *rule, const int32_t *lo, const int32_t *hi, int64_t n,
                   float *unit);
 
-    /* What formats encode: elements of type FLOAT or BFLOAT16, divided, asymmetric ones rounded
-     * and moved by their zero points; and the way back from decoded values, in place. */
+    /* What formats encode: elements, divided, asymmetric ones rounded and moved by their zero
+     * points; and the way back from decoded values, in place. */
     void (*divide)(int type, bool asymmetric, const void *e, Divisors d, int64_t n, int64_t length,
                    float *x);
     void (*restore)(bool asymmetric, float *v, Divisors d, int64_t n, int64_t length);
 
     /* One value of each run for each four of its n elements. */
     void (*spread_fours)(const float *from, int64_t n, int64_t length, float *to);
-    /* Adds n / K_STRIP strips of such elements and stored values, v; or, where s is given, decoded
-     * values with a divisor (and zero point, if z is) for each four. close: nothing is held any
-     * more. */
+    /* Adds n / K_STRIP strips of elements of type FLOAT or BFLOAT16 and stored values, v; or, where
+     * s is given, decoded values with a divisor (and zero point, if z is) for each four. close:
+     * nothing is held any more. */
     void (*compare)(int type, const void *e, const float *v, const float *s, const float *z,
                     int64_t n, StripSums *sums);
     void (*close_strips)(StripSums *sums);

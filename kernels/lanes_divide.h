@@ -1,7 +1,6 @@
 /* The loops of lanes_body.h between elements and codes that no format changes: elements are divided
- * into quotients, and decoded values multiplied back. One text for bfloat16 and float32 elements,
- * with a divisor for each or for a run of them; other elements are widened first. Included there
- * and nowhere else. */
+ * into quotients, and decoded values multiplied back. One text for all types of elements, with a
+ * divisor for each or for a run of them. Included there and nowhere else. */
 
 /* With FMA a division by a divisor whose reciprocal is known takes three short operations. */
 #ifdef LANES_FMA
@@ -21,12 +20,20 @@ static bool reciprocals(const float *restrict s, int64_t n, float *restrict r) {
     return n == 0 || (k_divides(k_float(least)) && k_divides(k_float(most)));
 }
 
-/* Element i, of type FLOAT or BFLOAT16. */
+/* Element i, of type FLOAT, FLOAT16 or BFLOAT16. */
 INLINE float weight_at(int type, const void *e, int64_t i) {
     const Half *const half = e;
     const Single *const single = e;
+    if (type == K_FLOAT16) {
+        return k_float16_decode(half[i]);
+    }
     return type == K_BFLOAT16 ? k_float((uint32_t)half[i] << 16) : single[i];
 }
+
+/* Compilers know no vectors of float16, so their widening is written by hand (WIDEN_F16), a vector
+ * at a time; what follows stays in registers, if gcc 12 does not first unroll the inner loop, which
+ * it then leaves in scalars. */
+#define AS_VECTORS _Pragma("GCC unroll 1")
 
 INLINE float quotient_of(bool asymmetric, float w, float s, float r, float z) {
     const float x = QUOTIENT(w, s, r);
@@ -35,7 +42,18 @@ INLINE float quotient_of(bool asymmetric, float w, float s, float r, float z) {
 
 INLINE void divide_run(int type, bool asymmetric, const void *restrict e, int64_t at, float s,
                        float r, float z, int64_t n, float *restrict x) {
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+#ifdef LANES_F16
+    for (; type == K_FLOAT16 && i + LANES_F16 <= n; i += LANES_F16) {
+        float w[LANES_F16];
+        WIDEN_F16((const Half *)e + at + i, w);
+        AS_VECTORS
+        for (int64_t j = 0; j < LANES_F16; j++) {
+            x[at + i + j] = quotient_of(asymmetric, w[j], s, r, z);
+        }
+    }
+#endif
+    for (; i < n; i++) {
         x[at + i] = quotient_of(asymmetric, weight_at(type, e, at + i), s, r, z);
     }
 }
@@ -55,7 +73,18 @@ INLINE void divide_runs(int type, bool asymmetric, const void *restrict e, Divis
 INLINE void divide_each(int type, bool asymmetric, const void *restrict e, const float *restrict s,
                         const float *restrict r, const float *restrict z, int64_t n,
                         float *restrict x) {
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+#ifdef LANES_F16
+    for (; type == K_FLOAT16 && i + LANES_F16 <= n; i += LANES_F16) {
+        float w[LANES_F16];
+        WIDEN_F16((const Half *)e + i, w);
+        AS_VECTORS
+        for (int64_t j = 0; j < LANES_F16; j++) {
+            x[i + j] = quotient_of(asymmetric, w[j], s[i + j], r[i + j], z[i + j]);
+        }
+    }
+#endif
+    for (; i < n; i++) {
         x[i] = quotient_of(asymmetric, weight_at(type, e, i), s[i], r[i], z[i]);
     }
 }
@@ -78,16 +107,23 @@ INLINE void divide_of(int type, bool asymmetric, const void *e, Divisors d, int6
     }
 }
 
+INLINE void divide_type(int type, bool asymmetric, const void *e, Divisors d, int64_t n,
+                        int64_t length, float *x) {
+    if (type == K_FLOAT16) {
+        divide_of(K_FLOAT16, asymmetric, e, d, n, length, x);
+    } else if (type == K_BFLOAT16) {
+        divide_of(K_BFLOAT16, asymmetric, e, d, n, length, x);
+    } else {
+        divide_of(K_FLOAT, asymmetric, e, d, n, length, x);
+    }
+}
+
 static void divide(int type, bool asymmetric, const void *e, Divisors d, int64_t n, int64_t length,
                    float *x) {
-    if (type == K_BFLOAT16 && asymmetric) {
-        divide_of(K_BFLOAT16, true, e, d, n, length, x);
-    } else if (type == K_BFLOAT16) {
-        divide_of(K_BFLOAT16, false, e, d, n, length, x);
-    } else if (asymmetric) {
-        divide_of(K_FLOAT, true, e, d, n, length, x);
+    if (asymmetric) {
+        divide_type(type, true, e, d, n, length, x);
     } else {
-        divide_of(K_FLOAT, false, e, d, n, length, x);
+        divide_type(type, false, e, d, n, length, x);
     }
 }
 

@@ -311,21 +311,19 @@ const void *tile_elements(const Work *work, const Tile *tile, int64_t row, int64
     return tile->e + (row * tile->e_stride + column) * source_size(work->type);
 }
 
-static Row row_of(const Work *work, int type, const void *e, int64_t n, float *room) {
-    if (type == K_FLOAT || type == K_BFLOAT16) {
-        return (Row){type, e};
-    }
-    work->lanes->widen(type, e, n, room);
-    return (Row){K_FLOAT, room};
-}
-
-Row tile_row(Work *work, const Tile *tile, int64_t row) {
+Row tile_row(const Work *work, const Tile *tile, int64_t row) {
     if (work->direct) {
         prefetch_next(work, tile, tile->first + row * tile->stride);
     }
-    return row_of(work, work->type, tile_elements(work, tile, row, 0), tile->columns, work->row_w);
+    return (Row){work->type, tile_elements(work, tile, row, 0)};
 }
 
 Row source_row(Work *work, int64_t first, int64_t n) {
-    return row_of(work, work->k->source, source_at(work, first), n, work->row_in);
+    const int type = work->k->source;
+    const void *const e = source_at(work, first);
+    if (type == K_FLOAT || type == K_BFLOAT16) {
+        return (Row){type, e};
+    }
+    work->lanes->widen(type, e, n, work->row_in);
+    return (Row){K_FLOAT, work->row_in};
 }

@@ -79,13 +79,14 @@ int64_t span_scales(const Work *work, const Span *span); /* GRANULE_BLOCK */
 
 void tile_load(Work *work, Tile *tile);
 const void *tile_elements(const Work *work, const Tile *tile, int64_t row, int64_t column);
-/* Elements of one row as loops take them: of type FLOAT or BFLOAT16, where they lie or widened. */
+/* Elements of one row. */
 typedef struct Row {
     int type;
     const void *e;
 } Row;
-Row tile_row(Work *work, const Tile *tile, int64_t row); /* valid until the next one is asked for */
-Row source_row(Work *work, int64_t first, int64_t n);    /* the same, before pruning */
+Row tile_row(const Work *work, const Tile *tile, int64_t row); /* as the tile has them */
+/* Before pruning, of type FLOAT or BFLOAT16: where they lie, or widened, until the next call. */
+Row source_row(Work *work, int64_t first, int64_t n);
 /* Counts the weights of a tile that are not finite. */
 void tile_inspect(Work *work, const Tile *tile);
 /* The block, counted within its span, that a row of a tile belongs to. */
