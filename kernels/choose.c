@@ -3,9 +3,10 @@
  * The search is exact: the first ratio whose integer sum of k_error is least. It does not sum all
  * of them. A cheap pass over the weights, for all ratios at once, gives each a sum that its own
  * cannot be below (Lanes.bounds); the ratio with the lowest bound is summed, then those whose bound
- * is no higher than the least sum so far: 2 to 6 of 26 for weights shaped like a bell. How the
- * bounds are rounded decides only what is summed in vain: they are lowered by 1 % and one unit for
- * each weight, which is more than float32 takes from them. */
+ * is no higher than that sum: 2 to 6 of 26 for weights shaped like a bell. What is left out is
+ * larger, not equal, so the first of equals is still found. Bounds are real ones, lowered by 1 %
+ * and one unit for each weight, more than rounding takes from them (lanes_body.h says why); a NaN
+ * is no bound. */
 #include "kernels/choose.h"
 #include "kernels/scale.h"
 #include <assert.h>

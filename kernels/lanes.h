@@ -40,8 +40,10 @@ typedef struct Tries {
     float unit; /* of k_error */
     uint32_t codes[TRIES];
     float s[TRIES], r[TRIES], z[TRIES];
-    float first[TRIES], second[TRIES]; /* sums of x and x * x, x = |w - q| * unit, about */
+    double first[TRIES], second[TRIES]; /* sums of x and x * x, x = |w - q| * unit, about */
 } Tries;
+/* So many x are summed in float32; the sums of that in double, or long runs would lose too much. */
+enum { MEASURED = 1024 };
 
 /* Loops whose text depends on the element format. */
 typedef struct FormatLanes {

@@ -38,25 +38,29 @@
         return sum;                                                                                \
     }                                                                                              \
     static void measure_##name(const Single *restrict w, int64_t n, Tries *restrict t) {           \
-        float first[TRIES], second[TRIES], s[TRIES];                                               \
+        float s[TRIES];                                                                            \
         for (int64_t j = 0; j < TRIES; j++) {                                                      \
-            first[j] = t->first[j];                                                                \
-            second[j] = t->second[j];                                                              \
             s[j] = t->s[j] * t->unit;                                                              \
         }                                                                                          \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            const float part = w[i] * t->unit;                                                     \
+        for (int64_t at = 0, end; at < n; at = end) {                                              \
+            float first[TRIES] = {0}, second[TRIES] = {0};                                         \
+            end = n - at < MEASURED ? n : at + MEASURED;                                           \
+            for (int64_t i = at; i < end; i++) {                                                   \
+                const float part = w[i] * t->unit;                                                 \
+                for (int64_t j = 0; j < TRIES; j++) {                                              \
+                    const float z = name##_ASYMMETRIC ? t->z[j] : 0.0f;                            \
+                    const float x = w[i] * t->r[j];                                                \
+                    const float v = name##_nearest(name##_ASYMMETRIC ? k_rint(x) + z : x);         \
+                    const float e = k_abs(part - (name##_ASYMMETRIC ? v - z : v) * s[j]);          \
+                    first[j] += e;                                                                 \
+                    second[j] += e * e;                                                            \
+                }                                                                                  \
+            }                                                                                      \
             for (int64_t j = 0; j < TRIES; j++) {                                                  \
-                const float z = name##_ASYMMETRIC ? t->z[j] : 0.0f;                                \
-                const float x = w[i] * t->r[j];                                                    \
-                const float v = name##_nearest(name##_ASYMMETRIC ? k_rint(x) + z : x);             \
-                const float e = k_abs(part - (name##_ASYMMETRIC ? v - z : v) * s[j]);              \
-                first[j] += e;                                                                     \
-                second[j] += e * e;                                                                \
+                t->first[j] += (double)first[j];                                                   \
+                t->second[j] += (double)second[j];                                                 \
             }                                                                                      \
         }                                                                                          \
-        memcpy(t->first, first, sizeof first);                                                     \
-        memcpy(t->second, second, sizeof second);                                                  \
     }                                                                                              \
     static void error_##name(const Single *w, Divisors d, const float *unit, int64_t n,            \
                              int64_t length, uint64_t *sums) {                                     \

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { LONGEST = 4096 };
+enum { LONGEST = 4096, ROW_OF_MILLIONS = 1 << 21 };
 
 static uint64_t seed = 7;
 static float uniform(void) /* -1 to 1; splitmix64 */
@@ -117,6 +117,26 @@ static void test_bounds(void **state) {
     assert_true(left_out * 2 > tried);
 }
 
+/* A row can be one block, however long it is. Equal weights are the worst for sums in float32: each
+ * is rounded to the same side. */
+static void test_long_rows(void **state) {
+    (void)state;
+    static const char *const names[] = {"int4", "uint8", "e4m3"};
+    static const Form forms[] = {ALIKE, EVEN, POSITIVE};
+    const int64_t n = ROW_OF_MILLIONS;
+    float *const w = malloc((size_t)n * sizeof *w);
+    for (int i = 0; i < 9; i++) {
+        const Format *const f = format_find(names[i / 3], strlen(names[i / 3]));
+        fill(w, n, forms[i % 3]);
+        for (int v = 0; v < lanes_count; v++) {
+            if (lanes_all[v]->usable()) {
+                check(lanes_all[v], f, K_FLOAT, w, n, forms[i % 3]);
+            }
+        }
+    }
+    free(w);
+}
+
 /* The measure is x^2.4 within 9e-5 for every float: its error repeats when x grows by 2^5, since
  * all its steps then grow by powers of two. */
 static void test_power(void **state) {
@@ -139,6 +159,7 @@ static void test_power(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_long_rows),
         cmocka_unit_test(test_power),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
