@@ -31,9 +31,13 @@ INLINE float weight_at(int type, const void *e, int64_t i) {
 }
 
 /* Compilers know no vectors of float16, so their widening is written by hand (WIDEN_F16), a vector
- * at a time; what follows stays in registers, if gcc 12 does not first unroll the inner loop, which
- * it then leaves in scalars. */
+ * at a time; what follows stays in registers, if gcc 12 does not unroll the inner loop first, which
+ * it then leaves in scalars, and if clang does. */
+#ifdef __clang__
+#define AS_VECTORS
+#else
 #define AS_VECTORS _Pragma("GCC unroll 1")
+#endif
 
 INLINE float quotient_of(bool asymmetric, float w, float s, float r, float z) {
     const float x = QUOTIENT(w, s, r);
