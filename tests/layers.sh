@@ -13,8 +13,8 @@ kernels:
 lang: runtime/base
 runtime/model: runtime/base
 runtime/device: runtime/base kernels
-runtime/calib: runtime/base
-runtime/engine: runtime/base runtime/calib
+runtime/calib: runtime/base kernels
+runtime/engine: runtime/base
 runtime/exec: runtime/base kernels runtime/model runtime/device runtime/calib
 compiler: runtime/base kernels lang runtime/model runtime/device runtime/calib runtime/engine runtime/exec
 '
