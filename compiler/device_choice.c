@@ -5,7 +5,7 @@
 
 /* Of one thread, in bytes of weights a second (./dev bench cpu), with metrics and writing; and the
  * longest that is not worth starting a GPU for, which takes half a second or more. */
-static const double host_rate = 2e9, host_rate_search = 0.15e9, worth_a_gpu = 1.0;
+static const double host_rate = 3.5e9, host_rate_search = 0.16e9, worth_a_gpu = 1.0;
 
 double device_host_seconds(const Schedule *schedule, int threads) {
     double seconds = 0;

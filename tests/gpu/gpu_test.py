@@ -101,7 +101,8 @@ def memory():
         least = float(free.group(1)) if free and free.group(2) == "MiB" else 1e9
         problem = same_bytes("memory", recipe, model)
         child.communicate("")
-        tell(f"memory ({least:.0f} MiB free)", problem or (None if least <= LEFT >> 20 else "that is too much"))
+        # memory is handed out in pieces of 2 MiB
+        tell(f"memory ({least:.0f} MiB free)", problem or (None if least <= (LEFT >> 20) + 2 else "that is too much"))
 
 
 def sanitizer():
