@@ -8,6 +8,7 @@
 typedef struct Apply {
     Arena *arena;
     const Ir *ir;
+    const Facts *facts;
     Model *model;
     const IrGroup *group;
 } Apply;
@@ -32,8 +33,15 @@ static const Tensor *weight_of(const Apply *a) {
     return value->constant;
 }
 
-/* job * OUT_COUNT + output of a result of a kernel. */
-static int64_t tag_of(const IrValue *value) {
+/* Where the bytes come from: a fact, or a result of a kernel. */
+static int64_t tag_of(const Apply *a, const IrValue *value) {
+    if (value->op->info == IR_OP(known)) {
+        const int fact = facts_find(a->facts, ir_text(value->op, "fact"));
+        assert(fact >= 0);
+        return tag_make(TAG_FACT, fact, 0);
+    }
+    const bool solved = ir_attr(value->op, "solved") != NULL;
+    const int64_t number = ir_int(value->op, solved ? "solved" : "job", 0);
     static const char *const outputs[OUT_COUNT] = {"codes", "scales", "zeros", "super"};
     Str words = ir_text(value->op, "out");
     int result = 0;
@@ -41,7 +49,7 @@ static int64_t tag_of(const IrValue *value) {
         size_t length = strlen(outputs[out]);
         if (words.len >= length && memcmp(words.data, outputs[out], length) == 0) {
             if (result++ == value->result) {
-                return ir_int(value->op, "job", 0) * OUT_COUNT + out;
+                return tag_make(solved ? TAG_SOLVED : TAG_JOB, number, out);
             }
             words = str_slice(words, length + 1, words.len);
         }
@@ -53,7 +61,7 @@ static int64_t tag_of(const IrValue *value) {
 static void apply_store(Apply *a, const IrOp *op) {
     const IrValue *data = op->args.at[0];
     NewTensor tensor = {.name = ir_text(op, "name"), .type = data->type.element,
-                        .rank = data->type.rank, .dims = data->type.dims, .tag = tag_of(data)};
+                        .rank = data->type.rank, .dims = data->type.dims, .tag = tag_of(a, data)};
     uint64_t bits = (uint64_t)type_bits(tensor.type) * (uint64_t)ir_type_elements(data->type);
     tensor.size = bits / 8 + (bits % 8 != 0);
     edit_add_initializer(graph_of(a, op), &tensor);
@@ -120,7 +128,7 @@ static void apply_op(Apply *a, const IrOp *op) {
     if (op->info == IR_OP(store)) {
         apply_store(a, op);
     } else if (op->info == IR_OP(rewrite)) {
-        edit_replace_payload(weight_of(a), tag_of(op->args.at[0]));
+        edit_replace_payload(weight_of(a), tag_of(a, op->args.at[0]));
     } else if (op->info == IR_OP(node)) {
         apply_node(a, op);
     } else if (op->info == IR_OP(replace)) {
@@ -133,14 +141,14 @@ static void apply_op(Apply *a, const IrOp *op) {
     }
 }
 
-bool apply(Session *s, const Ir *ir, Model *model) {
+bool apply(Session *s, const Ir *ir, const Facts *facts, Model *model) {
     if (model->ir_version < 4) {
         edit_ir_version(model, 4); /* before it, every initializer had to be an input as well */
     }
     if (ir->opset > model->opset) {
         TRY(model_upgrade(s, model, ir->opset));
     }
-    Apply a = {.arena = s->arena, .ir = ir, .model = model};
+    Apply a = {.arena = s->arena, .ir = ir, .facts = facts, .model = model};
     for (size_t i = 0; i < ir->groups.len; i++) {
         a.group = ir->groups.at[i];
         for (size_t k = 0; k < a.group->ops.len; k++) {

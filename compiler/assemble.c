@@ -38,11 +38,25 @@ Kernel assemble_kernel(const IrOp *op, bool metrics) {
     return k;
 }
 
+static int first_layer(const IrGroup *group) {
+    const IrOp *layer = ir_find(group, IR_OP(layer));
+    return layer ? (int)ir_int(layer, "plan", 0) : 0;
+}
+
 static bool add_job(Session *s, const IrGroup *group, const IrOp *op, const Model *model,
-                    bool metrics, Schedule *out) {
+                    bool metrics, SolvedList *solved, Schedule *out) {
     const Graph *graph = model->graphs.at[ir_int(group->ops.at[0], "graph", 0)];
     ValueInfo *value = graph_value(graph, group->name);
-    assert(value && value->constant && (int64_t)out->jobs.len == ir_int(op, "job", -1));
+    assert(value && value->constant);
+    if (ir_attr(op, "solved")) {
+        assert((int64_t)solved->len == ir_int(op, "solved", -1));
+        Solved one = {.name = group->name, .kernel = assemble_kernel(op, metrics),
+                      .layer = first_layer(group)};
+        one.source = tensor_bytes(s, value->constant, s->arena);
+        vec_push(s->arena, solved, one);
+        return one.source != NULL;
+    }
+    assert((int64_t)out->jobs.len == ir_int(op, "job", -1));
     ScheduleJob job = {.kernel = assemble_kernel(op, metrics), .name = group->name};
     job.source = tensor_bytes(s, value->constant, s->arena);
     if (job.source == NULL) {
@@ -65,16 +79,34 @@ static ScheduleSegment segment_of(const Piece *piece) {
         segment.input_offset = piece->input_offset;
         break;
     case PIECE_TENSOR:
+        if (tag_kind(piece->tag) != TAG_JOB) {
+            segment.kind = SEGMENT_MEMORY; /* assemble_known */
+            break;
+        }
         segment.kind = SEGMENT_KERNEL;
-        segment.job = (int)(piece->tag / OUT_COUNT);
-        segment.out = (KernelOutput)(piece->tag % OUT_COUNT);
+        segment.job = (int)tag_number(piece->tag);
+        segment.out = tag_output(piece->tag);
         break;
     }
     return segment;
 }
 
+void assemble_known(Schedule *schedule, const Layout *layout, const Facts *facts,
+                    const SolvedList *solved) {
+    for (size_t i = 0; i < layout->pieces.len; i++) {
+        const Piece *piece = &layout->pieces.at[i];
+        const int64_t number = tag_number(piece->tag);
+        if (piece->kind != PIECE_TENSOR || tag_kind(piece->tag) == TAG_JOB) {
+            continue;
+        }
+        schedule->segments.at[i].data = tag_kind(piece->tag) == TAG_FACT
+                                            ? facts->all.at[number].bytes
+                                            : solved->at[number].outs[tag_output(piece->tag)];
+    }
+}
+
 bool assemble(Session *s, const Ir *ir, const Model *model, const Layout *layout,
-                    const Str files[2], bool metrics, Schedule *out) {
+                    const Str files[2], bool metrics, SolvedList *solved, Schedule *out) {
     for (int file = 0; file < 2; file++) {
         if (file == 0 || layout->size[file] > 0) {
             vec_push(s->arena, &out->files, (ScheduleFile){files[file], layout->size[file]});
@@ -84,7 +116,7 @@ bool assemble(Session *s, const Ir *ir, const Model *model, const Layout *layout
         const IrGroup *group = ir->groups.at[i];
         for (size_t k = 0; k < group->ops.len; k++) {
             if (group->ops.at[k]->info == IR_OP(kernel)) {
-                TRY(add_job(s, group, group->ops.at[k], model, metrics, out));
+                TRY(add_job(s, group, group->ops.at[k], model, metrics, solved, out));
             }
         }
     }

@@ -147,7 +147,8 @@ static void plan_layers(Bind *b) {
         if (acted.has[i]) {
             b->planned[i] = (int)b->plan->layers_planned.len;
             vec_push(b->s->arena, &b->plan->layers_planned,
-                     (PlanLayer){.layer = &b->layers->all.at[i], .tensor = -1});
+                     (PlanLayer){.layer = &b->layers->all.at[i], .tie = -1, .stream = -1,
+                                 .tensor = -1});
         } else if (b->layers->all.at[i].roles & (ROLE_LINEAR | ROLE_CONV)) {
             b->plan->untouched++;
         }
@@ -224,7 +225,7 @@ static bool same_treatment(const PlanLayer *a, const PlanLayer *z) {
     bool same = f->element == g->element && f->granule == g->granule && f->axis == g->axis &&
                 f->block == g->block && f->tail_short == g->tail_short && f->scale == g->scale &&
                 f->super == g->super && f->method == g->method;
-    return prune && a->quantized == z->quantized && (!a->quantized || same) &&
+    return prune && a->tie == z->tie && a->round == z->round && a->quantized == z->quantized && (!a->quantized || same) &&
            a->owner[0].rule == z->owner[0].rule && a->owner[1].rule == z->owner[1].rule;
 }
 
@@ -355,6 +356,9 @@ bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
     }
     bind_sizes(&b);
     bind_targets(&b);
+    if (!b.failed) {
+        bind_inputs(&b);
+    }
     if (!b.failed) {
         bind_tensors(&b);
         bind_opset(&b);

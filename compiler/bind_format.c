@@ -10,10 +10,11 @@ typedef enum Problem {
     PROBLEM_BLOCK,     /* E0501: the block does not divide */
     PROBLEM_BLOCK_MAX, /* E0501: no power of two down to 16 divides */
     PROBLEM_NM,        /* E0505: the N:M group does not divide */
-    PROBLEM_SCALE      /* E0506: scales of another float type than the weights */
+    PROBLEM_SCALE,     /* E0506: scales of another float type than the weights */
+    PROBLEM_INPUT      /* E0507: what the step needs of the layer's input or shape */
 } Problem;
 
-enum { PROBLEMS = PROBLEM_SCALE + 1, SMALLEST_BLOCK = 16 };
+enum { PROBLEMS = PROBLEM_INPUT + 1, SMALLEST_BLOCK = 16 };
 
 /* ---- formats */
 
@@ -181,6 +182,7 @@ typedef struct Trouble {
     LayerSet layers;
     const Layer *first; /* of them */
     const FormatValue *format;
+    const char *why; /* PROBLEM_INPUT */
     int64_t group; /* block or N:M group that does not divide */
 } Trouble;
 
@@ -215,6 +217,17 @@ static void list_widths(const Trouble *t, Diag *d) {
     diag_line(d, "%.*s", STR_ARG(buf_view(&line)));
 }
 
+static Str where_named(const Trouble *t) {
+    Session *s = t->b->s;
+    StrList names = names_of(s, t->b->layers, &t->layers);
+    Buf text = buf_on(s->arena);
+    buf_char(&text, '"');
+    names_braces(s->arena, &names, 1, &text);
+    buf_char(&text, '"');
+    bool whole = text.len < 70 && !str_ends(buf_view(&text), STR(", ...\""));
+    return whole ? buf_view(&text) : STR("conv");
+}
+
 /* A selector for just these layers: by width where they are linear, else by name. */
 static Str where_not(const Trouble *t) {
     Session *s = t->b->s;
@@ -225,13 +238,7 @@ static Str where_not(const Trouble *t) {
     if (linear) {
         return str_format(s->arena, "linear[.k %% %lld != 0]", (long long)t->group);
     }
-    StrList names = names_of(s, t->b->layers, &t->layers);
-    Buf text = buf_on(s->arena);
-    buf_char(&text, '"');
-    names_braces(s->arena, &names, 1, &text);
-    buf_char(&text, '"');
-    bool whole = text.len < 70 && !str_ends(buf_view(&text), STR(", ...\""));
-    return whole ? buf_view(&text) : STR("conv");
+    return where_named(t);
 }
 
 static const char *channel_format(const FormatValue *f) {
@@ -302,10 +309,27 @@ static void say_scale(const Trouble *t) {
     diag_help(d, "leave out `scale %.*s`", STR_ARG(t->format->scale->element));
 }
 
+static void say_input(const Trouble *t) {
+    Bind *b = t->b;
+    Diag *d = diag_error(b->s, "E0507", t->step->name_span, "`%s` cannot be done to %.*s",
+                         t->step->schema->name, STR_ARG(plural(b->s->arena, t->layers.count, "layer")));
+    diag_label(d, "%s", t->why);
+    diag_span(d, t->rule->rule->selector_span, "%.*s",
+              STR_ARG(plural(b->s->arena, t->rule->counted.count, "layer")));
+    StrList names = names_of(b->s, b->layers, &t->layers);
+    Buf text = buf_on(b->s->arena);
+    names_few(b->s->arena, &names, &text);
+    diag_line(d, "%.*s", STR_ARG(buf_view(&text)));
+    Str where = t->layers.count < t->rule->counted.count ? where_named(t) : STR("...");
+    diag_help(d, "another stack for them:   override on %.*s { ... }", STR_ARG(where));
+}
+
 static void say(const Trouble *t, Problem problem, const PlanLayer *planned) {
     t->b->failed = true;
     if (problem == PROBLEM_NM) {
         say_nm(t, planned);
+    } else if (problem == PROBLEM_INPUT) {
+        say_input(t);
     } else if (problem == PROBLEM_SCALE) {
         say_scale(t);
     } else {
@@ -324,7 +348,8 @@ static int64_t group_of(Problem problem, const PlanLayer *planned) {
 static void note_trouble(Trouble *t, const PlanLayer *planned, Problem problem) {
     if (!t->first) {
         t->first = planned->layer;
-        t->format = problem == PROBLEM_NM ? NULL : planned->format.written;
+        t->format = problem == PROBLEM_NM || problem == PROBLEM_INPUT ? NULL
+                                                                      : planned->format.written;
         t->group = group_of(problem, planned);
         t->layers = set_none(t->b->s, t->b->layers);
     }
@@ -356,9 +381,14 @@ static void bind_step(Bind *b, int index, const Step *step) {
             b->owner[phase][layer] = -1; /* the earlier rule stays the owner */
             continue;
         }
+        const char *why;
         Problem problem = is_step(step, "prune")      ? do_prune(step, planned)
                           : is_step(step, "quantize") ? do_quantize(step, planned)
                                                       : PROBLEM_NONE;
+        if (!problem && !bind_input_step(planned, step, &why)) {
+            problem = PROBLEM_INPUT;
+            troubles[problem].why = why;
+        }
         if (problem) {
             troubles[problem].b = b;
             troubles[problem].rule = r;

@@ -42,6 +42,16 @@ uint64_t stored_bytes(const PlanLayer *planned);
 /* Opset whose DequantizeLinear takes what is stored for this layer. */
 int64_t needed_opset(const PlanLayer *planned);
 
+/* ---- bind_input.c: what layers read */
+
+/* The arguments of quantize, smooth and awq that need data; false if this build or this layer
+ * cannot: *problem says why, in words that follow "because". */
+bool bind_input_step(PlanLayer *planned, const Step *step, const char **problem);
+/* After the last stage: ties, streams, folds, the data. E0001 for a second data set. */
+void bind_inputs(Bind *b);
+/* Does anything of this layer depend on data? */
+bool needs_data(const PlanLayer *planned);
+
 /* ---- bind_target.c: E0503, E0504; sets Plan.opset */
 void bind_targets(Bind *b);
 void bind_opset(Bind *b);

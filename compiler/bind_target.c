@@ -130,6 +130,13 @@ void bind_opset(Bind *b) {
             who = planned;
         }
     }
+    for (size_t i = 0; i < b->plan->streams.len; i++) {
+        const PlanStream *stream = &b->plan->streams.at[i];
+        if (stream_opset(stream) > needed) {
+            needed = stream_opset(stream);
+            who = &b->plan->layers_planned.at[stream->layers.at[0]];
+        }
+    }
     b->plan->opset = needed;
     if (!given) {
         return;
@@ -144,7 +151,9 @@ void bind_opset(Bind *b) {
         b->failed = true;
     } else if (qdq && who && asked < needed) {
         Buf format = buf_on(b->s->arena);
-        format_print(who->format.written, &format);
+        const bool weight = who->quantized && needed_opset(who) == needed;
+        format_print(weight ? who->format.written : b->plan->streams.at[who->stream].written,
+                     &format);
         Diag *d = diag_error(b->s, "E0504", arg->span, "opset %lld is too old for `%.*s`",
                              (long long)asked, STR_ARG(buf_view(&format)));
         diag_label(d, "needs opset %lld or later", (long long)needed);

@@ -23,6 +23,8 @@ struct Compiled {
     const Plan *plan;
     Model *model;
     Ir *ir;
+    Facts *facts;
+    SolvedList solved;
     Layout layout;
     Schedule schedule;
     Str placeholder;     /* name of the data file until its hash is known */
@@ -57,8 +59,9 @@ static bool wants_external(const Step *emit) {
     return false;
 }
 
-static bool make_ir(Session *s, const Plan *plan, const CompileOptions *options, Ir **out) {
-    TRY(lower(s, plan, out));
+static bool make_ir(Session *s, const Plan *plan, const CompileOptions *options, Facts *facts,
+                    Ir **out) {
+    TRY(lower(s, plan, facts, out));
     Buf why = buf_on(s->arena);
     if (!verify(*out, false, &why)) {
         Diag *d = diag_error(s, "E0002", NO_SPAN, "bug in morc: the plan made a wrong IR");
@@ -75,8 +78,9 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
     Compiled *c = arena_new(s->arena, Compiled);
     c->plan = plan;
     c->model = plan->layers->model;
-    TRY(make_ir(s, plan, options, &c->ir));
-    TRY(apply(s, c->ir, c->model));
+    c->facts = facts_make(s->arena);
+    TRY(make_ir(s, plan, options, c->facts, &c->ir));
+    TRY(apply(s, c->ir, c->facts, c->model));
     receipt_attach(s, plan);
     c->placeholder = data_name_placeholder(s->arena, options->data_stem);
     LayoutOptions layout = {.external = wants_external(plan->recipe->emit),
@@ -84,8 +88,10 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
     TRY(model_layout(c->model, &layout, &c->layout));
     const Str names[2] = {str_format(s->arena, "%.*s.onnx", STR_ARG(options->data_stem)),
                           c->placeholder};
-    TRY(assemble(s, c->ir, c->model, &c->layout, names, !options->no_metrics, &c->schedule));
-    assert(schedule_check(&c->schedule) == NULL);
+    TRY(assemble(s, c->ir, c->model, &c->layout, names, !options->no_metrics, &c->solved,
+                 &c->schedule));
+    assemble_known(&c->schedule, &c->layout, c->facts, &c->solved);
+    assert(c->solved.len || schedule_check(&c->schedule) == NULL);
     if (options->dump_out && str_is(options->dump, "schedule")) {
         schedule_print(&c->schedule, options->dump_out);
     }
@@ -118,15 +124,19 @@ static void name_outputs(Session *s, Compiled *c, Str out_path) {
 /* A weight with NaN or infinity has no scale; the output is not written. */
 static bool check_finite(Session *s, const Compiled *c) {
     bool ok = true;
-    for (size_t i = 0; i < c->schedule.jobs.len; i++) {
-        const ScheduleJob *job = &c->schedule.jobs.at[i];
-        const KernelMetrics *m = &job->metrics;
+    for (size_t i = 0; i < c->schedule.jobs.len + c->solved.len; i++) {
+        const bool solved = i >= c->schedule.jobs.len;
+        const Solved *one = solved ? &c->solved.at[i - c->schedule.jobs.len] : NULL;
+        const ScheduleJob *job = solved ? NULL : &c->schedule.jobs.at[i];
+        const KernelMetrics *m = solved ? &one->metrics : &job->metrics;
+        const Str name = solved ? one->name : job->name;
+        const int64_t count = solved ? one->kernel.count : job->kernel.count;
         if (m->nonfinite > 0) {
             Diag *d = diag_error(s, "E1013", NO_SPAN, "a weight to encode is not finite");
             diag_where(d, "%.*s: tensor \"%.*s\"", STR_ARG(c->model->input->path),
-                       STR_ARG(job->name));
+                       STR_ARG(name));
             diag_note(d, "%lld of its %lld values %s NaN or infinite, the first at index %lld",
-                      (long long)m->nonfinite, (long long)job->kernel.count,
+                      (long long)m->nonfinite, (long long)count,
                       m->nonfinite == 1 ? "is" : "are", (long long)m->first_nonfinite);
             diag_help(d, "repair the model, or `skip` the layer");
             ok = false;
@@ -141,17 +151,18 @@ static void fill_results(const Compiled *c, LayerResult *results) {
     memset(results, 0, count * sizeof *results);
     for (size_t i = 0; i < c->ir->groups.len; i++) {
         const IrGroup *group = c->ir->groups.at[i];
-        int64_t job = -1;
+        const KernelMetrics *metrics = NULL;
         for (size_t k = 0; k < group->ops.len; k++) {
             const IrOp *op = group->ops.at[k];
-            if (op->info == IR_OP(kernel) && (job < 0 || ir_attr(op, "format"))) {
-                job = ir_int(op, "job", -1);
+            if (op->info == IR_OP(kernel) && (!metrics || ir_attr(op, "format"))) {
+                metrics = ir_attr(op, "solved") ? &c->solved.at[ir_int(op, "solved", 0)].metrics
+                                                : &c->schedule.jobs.at[ir_int(op, "job", 0)].metrics;
             }
         }
-        for (size_t k = 0; k < group->ops.len && job >= 0; k++) {
+        for (size_t k = 0; k < group->ops.len && metrics; k++) {
             const IrOp *op = group->ops.at[k];
             if (op->info == IR_OP(layer)) {
-                results[ir_int(op, "plan", 0)].metrics = c->schedule.jobs.at[job].metrics;
+                results[ir_int(op, "plan", 0)].metrics = *metrics;
             }
         }
     }
@@ -199,6 +210,14 @@ static bool settle_data(Session *s, Compiled *c, RunReport *report) {
     return ok;
 }
 
+Facts *compiled_facts(Compiled *c) {
+    return c->facts;
+}
+
+SolvedList *compiled_solved(Compiled *c) {
+    return &c->solved;
+}
+
 const Schedule *compiled_schedule(const Compiled *c) {
     return &c->schedule;
 }
@@ -208,6 +227,7 @@ bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResu
     const double begin = seconds_now();
     *report = (RunReport){.output_size = c->layout.size[0] + c->layout.size[1]};
     name_outputs(s, c, out_path);
+    assemble_known(&c->schedule, &c->layout, c->facts, &c->solved);
     const bool ok = exec_run(s, &c->schedule, gpu, c->files, &report->exec) && check_finite(s, c) &&
                     inputs_unchanged(s, c->model) && settle_data(s, c, report);
     report->failure = gpu ? gpu_failure(gpu, s->arena) : (Str){0};

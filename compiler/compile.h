@@ -5,6 +5,7 @@
  *     compile -> (-d NAME, -n stop here) -> compiled_execute -> expects -> compiled_commit */
 #ifndef COMPILER_COMPILE_H
 #define COMPILER_COMPILE_H
+#include "compiler/assemble.h"
 #include "compiler/plan.h"
 #include "runtime/exec/exec.h"
 
@@ -33,6 +34,10 @@ bool compile_can_dump(Str name);
 bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compiled **out);
 /* Notes for people about choices made ("layer X: MatMulNBits cannot hold fp8, written as qdq"). */
 void compiled_notes(const Compiled *c, Buf *out);
+/* What the data decide: facts and weights to fill in before the run (solve.h). Both empty: the plan
+ * needs no data. */
+Facts *compiled_facts(Compiled *c);
+SolvedList *compiled_solved(Compiled *c);
 /* What compiled_execute will run; a device is chosen by it. */
 const Schedule *compiled_schedule(const Compiled *c);
 /* gpu: opened for the schedule's kernels, or NULL; results: one per Plan.layers_planned. False:

@@ -3,7 +3,7 @@
 
 bool emit_open(Ir *ir, IrGroup *group, EmitGroup *out) {
     if (ir_find(group, IR_OP(store)) || ir_find(group, IR_OP(rewrite)) ||
-        ir_find(group, IR_OP(kernel))) {
+        ir_find(group, IR_OP(kernel)) || group->ops.at[0]->info != IR_OP(weight)) {
         return false;
     }
     EmitGroup e = {.ir = ir, .group = group, .weight = group->ops.at[0], .before = INT64_MAX};
@@ -15,7 +15,8 @@ bool emit_open(Ir *ir, IrGroup *group, EmitGroup *out) {
     e.graph = (int)ir_int(e.weight, "graph", 0);
     for (size_t i = 0; i < group->ops.len; i++) {
         const IrOp *op = group->ops.at[i];
-        if (op->info == IR_OP(mask_nm) || op->info == IR_OP(mask_ratio)) {
+        if (op->info == IR_OP(mask_nm) || op->info == IR_OP(mask_ratio) ||
+            op->info == IR_OP(rescale)) {
             e.masked = ir_value_of(op);
         } else if (op->info == IR_OP(layer)) {
             int64_t before = ir_int(op, "before", 0);

@@ -9,13 +9,13 @@ typedef struct EmitGroup {
     Ir *ir;
     IrGroup *group;
     IrOp *weight, *encode, *scale, *zero, *super; /* NULL: the group has none */
-    IrValue *masked;     /* the weight after its masks, or the weight */
+    IrValue *masked;     /* the weight after its masks and rescales, or the weight */
     int graph;           /* the weight's */
     int64_t before;      /* first node of that graph that needs it */
     bool last;           /* no reader is left when the group's layers are served */
 } EmitGroup;
 
-/* False if the group is emitted already. */
+/* False if the group is emitted already, or has no weight. */
 bool emit_open(Ir *ir, IrGroup *group, EmitGroup *out);
 
 /* A new initializer NAMEsuffix in the weight's graph. */

@@ -211,6 +211,9 @@ Inferred infer(Ir *ir, const IrOp *op, size_t result, IrType *out, const char **
     if (info == IR_OP(value) || info == IR_OP(node)) {
         return INFER_ANY;
     }
+    if (info == IR_OP(known)) {
+        return ir_value_of(op)->type.element ? INFER_ANY : wrong(why, "a fact states its type");
+    }
     if (info == IR_OP(weight)) {
         return ir_value_of(op)->type.element ? INFER_ANY : wrong(why, "a weight states its type");
     }
@@ -218,7 +221,14 @@ Inferred infer(Ir *ir, const IrOp *op, size_t result, IrType *out, const char **
         *out = (IrType){0};
         return INFER_TYPE; /* not known yet: neither is this */
     }
-    if (info == IR_OP(mask_nm) || info == IR_OP(mask_ratio) || info == IR_OP(store)) {
+    if (info == IR_OP(rescale)) {
+        const int64_t axis = ir_int(op, "axis", 0);
+        if (axis < 0 || axis >= op->args.at[0]->type.rank) {
+            return wrong(why, "axis is not a dimension of the weight");
+        }
+    }
+    if (info == IR_OP(mask_nm) || info == IR_OP(mask_ratio) || info == IR_OP(rescale) ||
+        info == IR_OP(store)) {
         *out = op->args.at[0]->type;
         return INFER_TYPE;
     }

@@ -1,6 +1,7 @@
 /* Plan -> IR (lower.h). In: a bound plan. Out: groups in the order of the planned layers; layers
  * that share a weight get a group each, which pass `dedupe` joins. Knows no transform by name. */
 #include "compiler/lower.h"
+#include "compiler/lower_input.h"
 #include "compiler/transform.h"
 #include "runtime/model/layers.h"
 
@@ -34,7 +35,8 @@ static bool is_row(const ValueInfo *bias, int64_t n) {
 }
 
 /* Says whether a node is x W (+ bias) in a way that MatMulNBits can stand for. */
-static void describe_product(Lower *l, IrOp *op, const Layer *layer) {
+static void describe_product(Lower *l, IrOp *op, const PlanLayer *planned) {
+    const Layer *layer = planned->layer;
     const Node *node = layer->node;
     bool gemm = str_is(node->op, "Gemm");
     bool plain = layer->weight_at == node && layer->weight_slot == 1 && node->domain.len == 0 &&
@@ -51,9 +53,12 @@ static void describe_product(Lower *l, IrOp *op, const Layer *layer) {
     if (!plain) {
         return;
     }
+    const ValueInfo *bias = gemm && node->input_count > 2 ? node->inputs[2] : NULL;
+    if (planned->stream >= 0 && bias && !is_row(bias, layer->n)) {
+        return; /* it would be two nodes, and what the first reads is edited in the second */
+    }
     ir_set_word(l->ir, op, "plain", STR("yes"));
     ir_set_string(l->ir, op, "activation", node->inputs[0]->name);
-    const ValueInfo *bias = gemm && node->input_count > 2 ? node->inputs[2] : NULL;
     if (bias) {
         ir_set_string(l->ir, op, "bias", bias->name);
         if (is_row(bias, layer->n)) {
@@ -94,7 +99,7 @@ static void lower_reader(Lower *l, IrGroup *group, const PlanLayer *planned, con
     ir_set_int(l->ir, op, "slot", layer->weight_slot);
     ir_set_int(l->ir, op, "before", node_in_graph(layer->weight_at, value->graph)->index);
     ir_set_int(l->ir, op, "plan", planned - l->plan->layers_planned.at);
-    describe_product(l, op, layer);
+    describe_product(l, op, planned);
 }
 
 /* The steps of one phase, in the order of the rule that owns it. */
@@ -141,7 +146,7 @@ static Str fresh_name(void *model, Str wanted) {
     return model_fresh_name(model, wanted);
 }
 
-bool lower(Session *s, const Plan *plan, Ir **out) {
+bool lower(Session *s, const Plan *plan, Facts *facts, Ir **out) {
     Lower l = {.s = s, .plan = plan, .model = plan->layers->model};
     l.ir = ir_make(s->arena);
     l.ir->fresh = fresh_name;
@@ -158,6 +163,7 @@ bool lower(Session *s, const Plan *plan, Ir **out) {
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         ok &= lower_layer(&l, &plan->layers_planned.at[i]);
     }
+    lower_inputs(plan, facts, l.ir);
     *out = l.ir;
     return ok;
 }

@@ -3,9 +3,11 @@
  * nothing is stored yet: that is the emitters' work (passes `ort`, `qdq`). */
 #ifndef COMPILER_LOWER_H
 #define COMPILER_LOWER_H
+#include "compiler/facts.h"
 #include "compiler/ir.h"
 #include "compiler/plan.h"
 
-bool lower(Session *s, const Plan *plan, Ir **out);
+/* facts: what the IR leaves to the data is added to it. */
+bool lower(Session *s, const Plan *plan, Facts *facts, Ir **out);
 
 #endif

@@ -17,6 +17,8 @@ typedef struct PlanFormat {       /* a quantize(weight = ...) resolved for one l
     KernelMethod method;
 } PlanFormat;
 
+typedef enum PlanRound { ROUND_NEAREST, ROUND_GPTQ } PlanRound; /* how weights become codes */
+
 typedef struct PlanOwner {
     const Rule *rule;             /* NULL: nobody */
     int stage, rule_index;        /* in Recipe.stages, in Plan.rules */
@@ -34,6 +36,11 @@ typedef struct PlanLayer {
     int keep, group;
     double fraction;
     const Step *prune_step, *quantize_step;
+    const Step *smooth_step, *awq_step;
+    const Step *calibrate;        /* the setting that is in force; NULL: none, and none is needed */
+    int tie, stream;              /* in Plan.ties, Plan.streams; -1: none */
+    PlanRound round;
+    const Value *round_value;     /* gptq(...) as written */
     bool quantized;
     PlanFormat format;
     double bits;                  /* stored bits per weight, scales included */
@@ -47,11 +54,37 @@ typedef struct PlanTensor {       /* layers that share a weight share one entry 
     bool kept_float;              /* others read it: the float weight stays beside the codes */
 } PlanTensor;
 
+/* Layers that read one value and scale it by the same factors (smooth, awq): x / s, W s. */
+typedef struct PlanTie {
+    const Step *step;
+    const ValueInfo *value;
+    Vec(int) layers;              /* in Plan.layers_planned */
+    int64_t k;                    /* channels of the value: its last dimension */
+    /* Constants of the producer that take 1 / s in: gain (and offset) of a norm. Empty: a Mul does. */
+    Vec(const ValueInfo *) folds;
+} PlanTie;
+
+/* What layers read in place of a value: scaled, or stored in a format, or both. */
+typedef struct PlanStream {
+    const ValueInfo *value;
+    const Graph *graph;           /* of the readers */
+    int tie;                      /* in Plan.ties; -1: none */
+    const FormatValue *written;   /* NULL: float */
+    const Format *element;
+    const Step *calibrate;        /* says how the range is found */
+    int type;                     /* of the value: FLOAT, FLOAT16, BFLOAT16 */
+    Vec(int) layers;
+} PlanStream;
+
 typedef struct Plan {
     const Recipe *recipe;
     const Layers *layers;
     Vec(PlanLayer) layers_planned;
     Vec(PlanTensor) tensors;      /* only those that something is done to */
+    Vec(PlanTie) ties;
+    Vec(PlanStream) streams;
+    const Data *data;             /* what statistics are taken from; NULL: none are needed */
+    const Step *data_step;        /* the `calibrate` that names it */
     Vec(const Rule *) rules;      /* of all stages, in order, and for each: */
     Vec(LayerSet) matched;        /* the layers it counts as matching (set_count's meaning) */
     Vec(size_t) passed_over;      /* selected nodes without a weight that its steps cannot act on */
@@ -61,6 +94,9 @@ typedef struct Plan {
     uint64_t size;                /* of the output, but for the few bytes that the graph grows by */
     size_t untouched;             /* linear and conv layers that no rule selects */
 } Plan;
+
+/* Opset that its QuantizeLinear and DequantizeLinear need. */
+int64_t stream_opset(const PlanStream *stream);
 
 /* Recipe x model -> plan: all errors of moment "bind" (E03xx, E04xx, E05xx, static E0901). */
 bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out);

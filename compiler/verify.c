@@ -2,8 +2,9 @@
  *   1. operands, results and attributes are those of the op's row in ops.list
  *   2. a value is used in its own group, after the op that makes it, and is of the kind (data or
  *      graph) that the operand wants
- *   3. a group has one weight, first, and every stated type is what infer says
- *   4. the computing ops are one chain: masks over the weight; then, each at most once, of one
+ *   3. a group begins with its one weight, or is about a value of the graph, begins with it and
+ *      computes nothing; and every stated type is what infer says
+ *   4. the computing ops are one chain: masks and rescales over the weight; then, each at most once, of one
  *      format and over the last mask, super, scale, zero, encode; what is packed is stored at once,
  *      and beside packed results none is stored as it is, for a kernel has one layout
  *   5. with need_types, every data value has a type */
@@ -209,7 +210,7 @@ static bool op_fits(Chain *c, const IrOp *op) {
     if (!layout_fits(c, op)) {
         return false;
     }
-    if (info == IR_OP(mask_nm) || info == IR_OP(mask_ratio)) {
+    if (info == IR_OP(mask_nm) || info == IR_OP(mask_ratio) || info == IR_OP(rescale)) {
         bool fits = first == c->masked && c->format.len == 0;
         c->masked = ir_value_of(op);
         return fits;
@@ -235,6 +236,17 @@ static bool op_fits(Chain *c, const IrOp *op) {
     return true;
 }
 
+/* Values of the graph and facts are all that an edit of the graph alone needs. */
+static bool check_edits(const IrGroup *group, Buf *why) {
+    for (size_t i = 0; i < group->ops.len; i++) {
+        const IrOp *op = group->ops.at[i];
+        if (op->info->class != IR_graph && op->info != IR_OP(known) && op->info != IR_OP(store)) {
+            return bad(why, group, op, "a group without a weight computes nothing", (Str){"", 0});
+        }
+    }
+    return true;
+}
+
 static bool check_chain(const IrGroup *group, Buf *why) {
     Chain chain = {.weight = ir_value_of(group->ops.at[0])};
     chain.masked = chain.weight;
@@ -252,11 +264,12 @@ bool verify(Ir *ir, bool need_types, Buf *why) {
         const IrGroup *group = ir->groups.at[i];
         const ArenaMark mark = arena_mark(ir->arena); /* kept after a failure: `why` may be there */
         Map defined = map_on(ir->arena);
-        if (group->ops.len == 0 || group->ops.at[0]->info != IR_OP(weight) ||
-            ir_count(group, IR_OP(weight)) != 1) {
+        const IrOpInfo *first = group->ops.len ? group->ops.at[0]->info : NULL;
+        const bool edits = first == IR_OP(value);
+        if ((first != IR_OP(weight) && !edits) || ir_count(group, IR_OP(weight)) != !edits) {
             buf_printf(why, "group \"");
             buf_str(why, group->name);
-            buf_printf(why, "\": a group begins with its one weight");
+            buf_printf(why, "\": a group begins with its one weight, or with a value");
             return false;
         }
         for (size_t k = 0; k < group->ops.len; k++) {
@@ -264,7 +277,7 @@ bool verify(Ir *ir, bool need_types, Buf *why) {
             TRY(check_args(group, op, &defined, why) && check_attrs(group, op, why));
             TRY(check_results(ir, group, op, need_types, &defined, why));
         }
-        TRY(check_chain(group, why));
+        TRY(edits ? check_edits(group, why) : check_chain(group, why));
         arena_reset(ir->arena, mark);
     }
     return true;

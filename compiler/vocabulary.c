@@ -8,25 +8,6 @@
 
 /* ---- steps of later builds; those of this one bring their own (compiler/transforms.list) */
 
-static const Param smooth_params[] = {
-    {.name = "alpha",
-     .type = PARAM_FLOAT,
-     .range = "0.0..1.0",
-     .choices = "auto",
-     .initial = "auto",
-     .doc = "how much difficulty moves into the weights"},
-    {.name = "fold",
-     .type = PARAM_CHOICE,
-     .choices = "auto | never",
-     .initial = "auto",
-     .doc = "where the inverse scale goes"},
-    END,
-};
-static const Param awq_params[] = {
-    {.name = "grid", .type = PARAM_INT, .range = "1..1000", .initial = "20", .doc = "scales tried"},
-    {.name = "clip", .type = PARAM_BOOL, .initial = "true", .doc = "search for clipping, too"},
-    END,
-};
 static const Param rotate_params[] = {
     {.name = "kind",
      .type = PARAM_CHOICE,
@@ -87,10 +68,6 @@ static const Param finetune_params[] = {
     END,
 };
 static const Schema steps[] = {
-    {ROW("smooth", "moves outliers into the weights"), .phase = PHASE_EDIT, .later = true,
-     .params = smooth_params},
-    {ROW("awq", "protects weights that matter"), .phase = PHASE_EDIT, .later = true,
-     .params = awq_params},
     {ROW("rotate", "spreads outliers by a rotation"), .phase = PHASE_EDIT, .later = true,
      .params = rotate_params},
     {ROW("map", "applies a function to the weights"), .phase = PHASE_EDIT, .later = true,
@@ -113,7 +90,7 @@ static const Param calibrate_params[] = {
     {.name = "samples", .type = PARAM_INT, .range = "1..", .doc = "how many; all if not given"},
     {.name = "observe",
      .type = PARAM_CHOICE,
-     .choices = "float | encoded",
+     .choices = "float | encoded*",
      .initial = "float",
      .doc = "the model that is measured"},
     END,
@@ -124,7 +101,7 @@ static const Param evaluate_params[] = {
 };
 static const Schema settings[] = {
     {ROW("calibrate", "measures activations"), .kind = SCHEMA_SETTING, .phase = PHASE_SETTING,
-     .later = true, .params = calibrate_params},
+     .params = calibrate_params},
     {ROW("evaluate", "data for expectations"), .kind = SCHEMA_SETTING, .phase = PHASE_SETTING,
      .later = true, .params = evaluate_params},
 };
@@ -201,8 +178,8 @@ static const Param random_params[] = {
 static const Schema loaders[] = {
     {ROW("npz", "named arrays"), .kind = SCHEMA_DATA, .params = file_params},
     {ROW("npy", "one array"), .kind = SCHEMA_DATA, .params = file_params},
-    {ROW("tokens", "token ids"), .kind = SCHEMA_DATA, .params = file_params},
-    {ROW("images", "a folder of pictures"), .kind = SCHEMA_DATA, .params = file_params},
+    {ROW("tokens", "token ids"), .kind = SCHEMA_DATA, .later = true, .params = file_params},
+    {ROW("images", "a folder of pictures"), .kind = SCHEMA_DATA, .later = true, .params = file_params},
     {ROW("safetensors", "named tensors"), .kind = SCHEMA_DATA, .params = file_params},
     {ROW("random", "random values, said out loud"), .kind = SCHEMA_DATA, .params = random_params},
 };
@@ -284,10 +261,10 @@ static const Schema *const rows[] = {
 #define TRANSFORM(name) &transform_##name.schema,
 #include "compiler/transforms.list"
 #undef TRANSFORM
-    &steps[0],    &steps[1],    &steps[2],   &steps[3],   &steps[4],   &steps[5],
-    &settings[0], &settings[1], &emits[0],   &emits[1],   &emits[2],   &loaders[0],
-    &loaders[1],  &loaders[2],  &loaders[3], &loaders[4], &loaders[5], &methods[0],
-    &methods[1],  &methods[2],  &methods[3], &methods[4], NULL,
+    &steps[0],    &steps[1],   &steps[2],   &steps[3],   &settings[0], &settings[1],
+    &emits[0],    &emits[1],   &emits[2],   &loaders[0], &loaders[1],  &loaders[2],
+    &loaders[3],  &loaders[4], &loaders[5], &methods[0], &methods[1],  &methods[2],
+    &methods[3],  &methods[4], NULL,
 };
 const Vocabulary morc_vocabulary = {rows};
 

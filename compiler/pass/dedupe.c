@@ -67,6 +67,9 @@ static void count_rest(Ir *ir) {
     for (size_t i = ir->groups.len; i-- > 0;) {
         IrGroup *group = ir->groups.at[i];
         IrOp *weight = group->ops.at[0];
+        if (weight->info != IR_OP(weight)) {
+            continue; /* edits of the graph alone */
+        }
         Str key = weight_key(ir, group);
         bool last = map_put(&seen, key, ir);
         int64_t own = (int64_t)ir_count(group, IR_OP(layer));

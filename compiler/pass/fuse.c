@@ -57,6 +57,23 @@ static void describe_mask(Ir *ir, IrOp *kernel, const IrOp *mask) {
     copy_attr(ir, kernel, "fraction", mask, "fraction");
 }
 
+/* "smooth gptq": what the data decide, in the order of the steps. */
+static void describe_edit(Ir *ir, IrOp *kernel, const IrGroup *group) {
+    Buf edit = buf_on(ir->arena);
+    for (size_t i = 0; i < group->ops.len; i++) {
+        const IrOp *op = group->ops.at[i];
+        const char *key = op->info == IR_OP(rescale)  ? "by"
+                          : op->info == IR_OP(encode) ? "round"
+                                                      : NULL;
+        if (key && ir_attr(op, key)) {
+            buf_printf(&edit, "%s%.*s", edit.len ? " " : "", STR_ARG(ir_text(op, key)));
+        }
+    }
+    if (edit.len) {
+        ir_set_string(ir, kernel, "edit", buf_view(&edit));
+    }
+}
+
 static void describe_format(Ir *ir, IrOp *kernel, const IrGroup *group) {
     const IrOp *scale = ir_find(group, IR_OP(scale));
     static const char *const keys[] = {"format", "granule", "axis", "block"};
@@ -91,6 +108,7 @@ static IrOp *make_kernel(Ir *ir, IrGroup *group, IrValue *const wanted[OUT_COUNT
         }
     }
     ir_set_string(ir, kernel, "out", buf_view(&out));
+    describe_edit(ir, kernel, group);
     describe_mask(ir, kernel, mask);
     if (with_format) {
         describe_format(ir, kernel, group);

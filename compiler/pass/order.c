@@ -6,7 +6,8 @@
  * exec takes chunks of kernels in the order of the output, so a memory budget never depends on the
  * order of jobs; what does is the disk: read-ahead of the input and write-behind of the output both
  * want ascending offsets, and initializers keep their order in the output.
- * In: fused IR. Out: groups sorted by (file, offset), stable; every kernel has its job number. */
+ * In: fused IR. Out: groups sorted by (file, offset), stable, those without a weight first; every
+ * kernel that exec runs has its job number, every other its number among the solved ones. */
 #include "compiler/passes.h"
 #include <stdlib.h>
 
@@ -39,13 +40,16 @@ bool pass_order(Session *s, Ir *ir) {
     if (count > 1) {
         qsort(places, count, sizeof places[0], compare);
     }
-    int64_t job = 0;
+    int64_t job = 0, solved = 0;
     for (size_t i = 0; i < count; i++) {
         IrGroup *group = places[i].group;
         ir->groups.at[i] = group;
         for (size_t k = 0; k < group->ops.len; k++) {
-            if (group->ops.at[k]->info == IR_OP(kernel)) {
-                ir_set_int(ir, group->ops.at[k], "job", job++);
+            IrOp *op = group->ops.at[k];
+            if (op->info == IR_OP(kernel) && ir_attr(op, "edit")) {
+                ir_set_int(ir, op, "solved", solved++);
+            } else if (op->info == IR_OP(kernel)) {
+                ir_set_int(ir, op, "job", job++);
             }
         }
     }

@@ -9,7 +9,6 @@ static const Param params[] = {
     {.name = "input",
      .type = PARAM_FORMAT,
      .initial = "none",
-     .later = true,
      .doc = "format of what the layer reads"},
     {.name = "output",
      .type = PARAM_FORMAT,
@@ -33,7 +32,7 @@ static const Param params[] = {
      .doc = "how weight scales are found"},
     {.name = "round",
      .type = PARAM_CHOICE,
-     .choices = "nearest | gptq* | adaround* | stochastic*",
+     .choices = "nearest | gptq | adaround* | stochastic*",
      .initial = "nearest",
      .doc = "how weights become codes"},
     {.name = NULL},
@@ -96,6 +95,9 @@ static bool quantize_lower(Lowering *l, const Step *step) {
         zero = ir_value_of(op);
     }
     IrOp *encode = step_op(l, step, IR_OP(encode), name);
+    if (l->layer->round == ROUND_GPTQ) {
+        ir_set_word(l->ir, encode, "round", STR("gptq"));
+    }
     ir_arg(l->ir, encode, scale);
     if (zero || super) {
         ir_arg(l->ir, encode, zero);

@@ -1,0 +1,296 @@
+/* What layers read: formats of inputs, factors of smooth and awq. Layers that read one value in one
+ * way share a stream (and its scale); layers whose factors must be the same share a tie. Where the
+ * value comes out of a norm that only they read, its gain takes the factors in; else a Mul does. */
+#include "compiler/bind_parts.h"
+#include <string.h>
+
+static bool is_step(const Step *step, const char *name) {
+    return strcmp(step->schema->name, name) == 0;
+}
+
+static const Value *argument(const Step *step, const char *name) {
+    const BoundArg *arg = step_arg(step, name);
+    return arg ? arg->value : NULL;
+}
+
+/* ---- one step on one layer */
+
+/* x W of a matrix, x on the left and not transposed: factors go along its last dimension. */
+static bool is_product(const Layer *layer) {
+    const Node *node = layer->node;
+    return layer->roles & ROLE_LINEAR && layer->weight && layer->weight->rank == 2 &&
+           layer->input && node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
+}
+
+static const char *input_problem(const Layer *layer, const FormatValue *f) {
+    const Format *element = format_find(f->element.data, f->element.len);
+    if (f->dynamic || f->per == PER_TOKEN) {
+        return "scales that are computed at run time are not in this build: say `per tensor`";
+    }
+    if ((f->per != PER_DEFAULT && f->per != PER_TENSOR) || f->scale || !element || element->scale_only || element->bits != 8) {
+        return "inputs are stored with one scale and 8 bits: `int8`, `uint8`, `fp8` or `e5m2`";
+    }
+    if (!layer->input || !(layer->roles & (ROLE_LINEAR | ROLE_CONV))) {
+        return "only layers that multiply by a weight have inputs in a format";
+    }
+    return NULL;
+}
+
+bool bind_input_step(PlanLayer *planned, const Step *step, const char **problem) {
+    const Layer *layer = planned->layer;
+    *problem = NULL;
+    if (is_step(step, "smooth") || is_step(step, "awq")) {
+        if (!is_product(layer)) {
+            *problem = "it scales what a matrix product x W reads, and this is none";
+        } else if (planned->smooth_step || planned->awq_step) {
+            *problem = "its input is scaled already: one of smooth and awq";
+        }
+        *(is_step(step, "awq") ? &planned->awq_step : &planned->smooth_step) = step;
+    } else if (is_step(step, "quantize")) {
+        const Value *input = argument(step, "input"), *round = argument(step, "round");
+        if (input && input->type == VALUE_FORMAT && !input->format->none) {
+            planned->quantize_step = step;
+            *problem = input_problem(layer, input->format);
+        }
+        if (!*problem && round && str_is(round->text, "gptq")) {
+            planned->round = ROUND_GPTQ;
+            planned->round_value = round;
+            if (!(layer->roles & ROLE_LINEAR) || layer->weight->rank != 2 || !is_product(layer)) {
+                *problem = "gptq is for matrix products x W in this build";
+            }
+        }
+    }
+    return *problem == NULL;
+}
+
+bool needs_data(const PlanLayer *planned) {
+    const Value *input = planned->quantize_step ? argument(planned->quantize_step, "input") : NULL;
+    return planned->smooth_step || planned->awq_step || planned->round != ROUND_NEAREST ||
+           (input && input->type == VALUE_FORMAT && !input->format->none);
+}
+
+/* ---- the setting in force */
+
+static const Step *find_step(const StepList *steps, const char *name) {
+    for (size_t i = 0; i < steps->len; i++) {
+        if (is_step(steps->at[i], name)) {
+            return steps->at[i];
+        }
+    }
+    return NULL;
+}
+
+/* Of the rule that asks for data, else of its stage. */
+static const Step *setting_of(const Bind *b, const PlanLayer *planned) {
+    const Step *found = NULL;
+    for (int p = 1; p >= 0 && !found; p--) {
+        const PlanOwner *owner = &planned->owner[p];
+        if (owner->rule) {
+            found = find_step(&owner->rule->steps, "calibrate");
+        }
+    }
+    for (int p = 1; p >= 0 && !found; p--) {
+        const PlanOwner *owner = &planned->owner[p];
+        if (owner->rule) {
+            found = find_step(&b->recipe->stages.at[owner->stage].settings, "calibrate");
+        }
+    }
+    return found;
+}
+
+static void report_data(Bind *b, const PlanLayer *planned) {
+    const Step *step = planned->awq_step      ? planned->awq_step
+                       : planned->smooth_step ? planned->smooth_step
+                                              : planned->quantize_step;
+    Diag *d = diag_error(b->s, "E0701", step->name_span, "`%s` needs calibration data",
+                         step->schema->name);
+    diag_label(d, b->recipe->data.len ? "measured on data, and nothing calibrates"
+                                      : "measured on data, and this recipe has none");
+    diag_help(d, "data calib = npz(\"calib.npz\")      and      calibrate(data = calib)");
+    diag_note(d, "random data is never used unless you write  data calib = random(seed = 0)");
+    b->failed = true;
+}
+
+/* One pass over one data set serves all. */
+static void take_data(Bind *b, PlanLayer *planned) {
+    Plan *plan = b->plan;
+    planned->calibrate = setting_of(b, planned);
+    const Value *data = planned->calibrate ? argument(planned->calibrate, "data") : NULL;
+    if (!data || data->type != VALUE_DATA) {
+        return;
+    }
+    if (!plan->data) {
+        plan->data = data->data;
+        plan->data_step = planned->calibrate;
+    } else if (plan->data != data->data) {
+        Diag *d = diag_error(b->s, "E0001", planned->calibrate->span,
+                             "a second data set is not in this build");
+        diag_label(d, "`%.*s` here", STR_ARG(data->data->name));
+        diag_span(d, plan->data_step->span, "`%.*s` here", STR_ARG(plan->data->name));
+        diag_help(d, "calibrate all layers on one data set");
+        b->failed = true;
+    }
+}
+
+/* ---- folding */
+
+static bool reads(const Plan *plan, const PlanTie *tie, const Node *node) {
+    for (size_t i = 0; i < tie->layers.len; i++) {
+        if (plan->layers_planned.at[tie->layers.at[i]].layer->node == node) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A constant vector of as many elements as the value has channels, that one node reads. */
+static const ValueInfo *own_vector(const ValueInfo *value, int64_t k) {
+    const Tensor *t = value ? value->constant : NULL;
+    const bool one = t && value->uses.len == 1 && !value->graph_output && !value->sparse;
+    return one && t->rank >= 1 && t->count == k && t->dims[t->rank - 1] == k && type_is_float(t->type)
+               ? value
+               : NULL;
+}
+
+static bool only_last_axis(const Node *node) {
+    return node_int(node, "axis", -1) == -1;
+}
+
+/* LayerNormalization, RMSNormalization, SimplifiedLayerNormalization; or a Mul by a gain, and an
+ * Add of an offset behind it: the last nodes of a norm that is written out. */
+static void find_folds(Bind *b, PlanTie *tie) {
+    const ValueInfo *value = tie->value;
+    bool all = value->producer && !value->graph_output;
+    for (size_t i = 0; i < value->uses.len && all; i++) {
+        all = reads(b->plan, tie, value->uses.at[i].node);
+    }
+    if (!all) {
+        return;
+    }
+    const Node *node = value->producer;
+    const bool norm = str_is(node->op, "LayerNormalization") ||
+                      str_is(node->op, "RMSNormalization") ||
+                      str_is(node->op, "SimplifiedLayerNormalization");
+    const ValueInfo *gain = NULL, *offset = NULL;
+    if (norm && only_last_axis(node) && node->input_count >= 2) {
+        gain = own_vector(node->inputs[1], tie->k);
+        if (node->input_count > 2 && node->inputs[2]) {
+            offset = own_vector(node->inputs[2], tie->k);
+            gain = offset ? gain : NULL;
+        }
+    } else if (str_is(node->op, "Mul") || str_is(node->op, "Add")) {
+        const ValueInfo *last = NULL, *other = NULL;
+        for (int i = 0; i < 2 && !last; i++) {
+            last = own_vector(node->inputs[i], tie->k);
+            other = node->inputs[1 - i];
+        }
+        if (last && str_is(node->op, "Mul")) {
+            gain = last;
+        } else if (last && other && other->producer && other->uses.len == 1 &&
+                   !other->graph_output && str_is(other->producer->op, "Mul")) {
+            offset = last;
+            for (int i = 0; i < 2 && !gain; i++) {
+                gain = own_vector(other->producer->inputs[i], tie->k);
+            }
+        }
+    }
+    if (gain) {
+        vec_push(b->s->arena, &tie->folds, gain);
+    }
+    if (gain && offset) {
+        vec_push(b->s->arena, &tie->folds, offset);
+    }
+}
+
+/* ---- ties and streams */
+
+static int tie_of(Bind *b, Map *known, int index) {
+    PlanLayer *planned = &b->plan->layers_planned.at[index];
+    const Step *step = planned->awq_step ? planned->awq_step : planned->smooth_step;
+    if (!step) {
+        return -1;
+    }
+    Str key = str_format(b->s->arena, "%p %p %p", (const void *)planned->layer->input,
+                         (const void *)step, (const void *)planned->layer->node->graph);
+    MapEntry *entry = map_find(known, key);
+    const int tie = entry ? (int)(entry - known->entries) : (int)b->plan->ties.len;
+    if (!entry) {
+        map_put(known, key, b);
+        PlanTie made = {.step = step,
+                        .value = planned->layer->input,
+                        .k = planned->layer->weight->dims[planned->layer->reduce_axis]};
+        vec_push(b->s->arena, &b->plan->ties, made);
+    }
+    vec_push(b->s->arena, &b->plan->ties.at[tie].layers, index);
+    return tie;
+}
+
+static int float_type(const PlanLayer *planned) {
+    const int type = planned->layer->input->type;
+    const int own = planned->layer->weight ? planned->layer->weight->type : 1;
+    return type == 1 || type == 10 || type == 16 ? type : own == 10 || own == 16 ? own : 1;
+}
+
+static int stream_of(Bind *b, Map *known, int index) {
+    PlanLayer *planned = &b->plan->layers_planned.at[index];
+    const Value *input = planned->quantize_step ? argument(planned->quantize_step, "input") : NULL;
+    const bool coded = input && input->type == VALUE_FORMAT && !input->format->none;
+    const bool scaled = planned->tie >= 0 && b->plan->ties.at[planned->tie].folds.len == 0;
+    if (!coded && !scaled) {
+        return -1;
+    }
+    PlanStream made = {.value = planned->layer->input,
+                       .graph = planned->layer->node->graph,
+                       .tie = planned->tie,
+                       .written = coded ? input->format : NULL,
+                       .calibrate = planned->calibrate,
+                       .type = float_type(planned)};
+    Buf key = buf_on(b->s->arena);
+    buf_printf(&key, "%p %p %d %p ", (const void *)made.value, (const void *)made.graph, made.tie,
+               (const void *)(coded ? made.calibrate : NULL));
+    if (coded) {
+        made.element = format_find(made.written->element.data, made.written->element.len);
+        format_print(made.written, &key);
+    }
+    MapEntry *entry = map_find(known, buf_view(&key));
+    const int stream = entry ? (int)(entry - known->entries) : (int)b->plan->streams.len;
+    if (!entry) {
+        map_put(known, buf_view(&key), b);
+        vec_push(b->s->arena, &b->plan->streams, made);
+    }
+    vec_push(b->s->arena, &b->plan->streams.at[stream].layers, index);
+    return stream;
+}
+
+void bind_inputs(Bind *b) {
+    Map ties = map_on(b->s->arena), streams = map_on(b->s->arena);
+    Plan *plan = b->plan;
+    for (size_t i = 0; i < plan->layers_planned.len; i++) {
+        PlanLayer *planned = &plan->layers_planned.at[i];
+        if (needs_data(planned)) {
+            take_data(b, planned);
+        }
+        if (needs_data(planned) && !planned->calibrate) {
+            report_data(b, planned);
+            return;
+        }
+        planned->tie = tie_of(b, &ties, (int)i);
+    }
+    for (size_t i = 0; i < plan->ties.len; i++) {
+        const Value *fold = argument(plan->ties.at[i].step, "fold");
+        if (!fold || !str_is(fold->text, "never")) {
+            find_folds(b, &plan->ties.at[i]);
+        }
+    }
+    for (size_t i = 0; i < plan->layers_planned.len; i++) {
+        plan->layers_planned.at[i].stream = stream_of(b, &streams, (int)i);
+    }
+}
+
+int64_t stream_opset(const PlanStream *stream) {
+    if (!stream->element) {
+        return 1;
+    }
+    const int64_t own = stream->element->onnx_opset;
+    return stream->type != 1 && own < 19 ? 19 : own;
+}

@@ -1,0 +1,20 @@
+/* Ties and streams of the plan -> groups of IR that edit the graph: what layers read instead of a
+ * value, and norms that take factors in.
+ *
+ *     group "x"   %0 = value name="x"                      group "norm.weight"
+ *                 %1 = known fact="x.divide"                   %0 = weight
+ *                 %2 = store %1                                %1 = known fact="norm.weight.absorbed"
+ *                 %3 = node %0, %2 op=Mul                      rewrite %1
+ *                 %4 = node %3, scale, zero op=QuantizeLinear
+ *                 %5 = node %4, scale, zero op=DequantizeLinear
+ *                 use %5 node=7 slot=0                                                          */
+#ifndef COMPILER_LOWER_INPUT_H
+#define COMPILER_LOWER_INPUT_H
+#include "compiler/facts.h"
+#include "compiler/ir.h"
+#include "compiler/plan.h"
+
+/* Adds what it names to facts; raises Ir.opset. */
+void lower_inputs(const Plan *plan, Facts *facts, Ir *ir);
+
+#endif
