@@ -80,9 +80,14 @@ static bool read_table(Engine *e, Str *why) {
     }
     e->path = str_safe(arena, str_copy(arena, str_from(home.dli_fname)));
     e->version = str_safe(arena, str_copy(arena, str_from(base->GetVersionString())));
-    const OrtTable *table = new_enough(e->version) ? base->GetApi(ORT_ABI_VERSION) : NULL;
-    if (!table) {
+    if (!new_enough(e->version)) {
         *why = str_format(arena, "it is version %.*s; 1.%d is the oldest that will do",
+                          STR_ARG(e->version), ORT_ABI_VERSION);
+        return false;
+    }
+    const OrtTable *table = base->GetApi(ORT_ABI_VERSION);
+    if (!table) {
+        *why = str_format(arena, "it is version %.*s, but has no interface of version %d",
                           STR_ARG(e->version), ORT_ABI_VERSION);
         return false;
     }
@@ -135,7 +140,7 @@ static bool choose_provider(Session *s, Engine *e, const EngineWish *wish, Str *
     }
     e->gpu = wish->gpu;
     Str reason = {0};
-    if (!strstr(str_c(s->arena, e->providers), "CUDA")) {
+    if (!strstr(e->providers.data, "CUDA")) {
         reason = str_format(s->arena,
                             "ONNX Runtime %.*s (%.*s) is built without CUDA: `pip "
                             "install onnxruntime-gpu` has it",

@@ -36,7 +36,8 @@ typedef struct EngineWish {
 
 /* Looked for where MORC_ORT says (a file or a folder; nowhere else then), beside the binary, in
  * build/venv when the binary lies in build/, in the loader's path. The first one is taken that is
- * new enough (1.18) and does what engine_selftest.c asks of it. */
+ * new enough (1.18) and does what engine_selftest.c asks of it. Threads are started: whoever forks
+ * (gpu_probe, jit_open) must have done so. */
 Engine *engine_open(Session *s, const EngineWish *wish, Str *why);
 /* The same; a failure is reported: E1108, with the place of the step that needs an engine. */
 Engine *engine_need(Session *s, const EngineWish *wish, Span at);

@@ -27,8 +27,8 @@ struct Engine {
     OrtCalls call;
     OrtEnv *env;
     OrtMemoryInfo *host;
-    OrtAllocator *allocator; /* the library's, not ours to release */
-    Str version, path, providers, why_cpu;
+    OrtAllocator *allocator;               /* the library's, not ours to release */
+    Str version, path, providers, why_cpu; /* each NUL-terminated */
     EngineProvider provider;
     int gpu;
     EngineModel *models; /* newest */

@@ -89,10 +89,7 @@ static bool run_is_right(EngineModel *m, Seen *seen, bool *right, Str *why) {
 }
 
 bool engine_selftest(Session *s, Engine *e, Str *why) {
-    Str ignored;
-    OrtStatus *probe = e->call.CreateStatus(ORT_FAIL, "");
-    const bool refuses = !engine_ok(e, probe, "probe", &ignored);
-    bool right = refuses && status_is_right(e) && strstr(str_c(s->arena, e->providers), "CPU");
+    bool right = status_is_right(e) && strstr(e->providers.data, "CPU");
     Seen *seen = arena_new(s->arena, Seen);
     const EngineObserver observer = {seen, see};
     const EngineLoad load = {.bytes = model,

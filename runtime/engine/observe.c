@@ -133,9 +133,12 @@ typedef struct Tasks {
     atomic_bool failed;
 } Tasks;
 
+/* What goes wrong here ends the run, whatever the observer makes of it. */
 typedef struct Pool {
     const OrtCalls *call;
     const OrtKernelContext *context;
+    OrtStatus *status; /* of the library, the first; NULL: none */
+    bool failed;       /* a task did */
 } Pool;
 
 /* A task must not leave by longjmp; one that does in spite of that stops here. */
@@ -153,27 +156,30 @@ static void run_task(void *user, size_t i) {
 
 /* As many batches as tasks: each thread takes the next one, so that one slow thread delays none. */
 static bool run_tasks(const Spread *spread, SpreadTask *task, void *user, size_t count) {
-    const Pool *pool = spread->owner;
+    Pool *pool = spread->owner;
     Tasks tasks = {.task = task, .user = user};
+    OrtStatus *status = NULL;
     if (count == 1) {
         run_task(&tasks, 0);
     } else if (count > 1) {
-        OrtStatus *status =
+        status =
             pool->call->KernelContext_ParallelFor(pool->context, run_task, count, count, &tasks);
-        if (status) {
-            pool->call->ReleaseStatus(status);
-            return false;
-        }
     }
-    return !atomic_load(&tasks.failed);
+    const bool done = !status && !atomic_load(&tasks.failed);
+    pool->failed = pool->failed || atomic_load(&tasks.failed);
+    if (status && pool->status) {
+        pool->call->ReleaseStatus(status);
+    } else if (status) {
+        pool->status = status;
+    }
+    return done;
 }
 
 /* ---- a run */
 
-static const char *show(const Kernel *kernel, OrtKernelContext *context, const EngineTensor *x) {
+static const char *show(const Kernel *kernel, Pool *pool, const EngineTensor *x) {
     const EngineObserver *observer = kernel->op->observer;
-    Pool pool = {kernel->op->call, context};
-    const Spread spread = {.run = run_tasks, .owner = &pool};
+    const Spread spread = {.run = run_tasks, .owner = pool};
     const char *volatile text = NULL;
     AllocGuard guard;
     alloc_guard_push(&guard);
@@ -183,7 +189,7 @@ static const char *show(const Kernel *kernel, OrtKernelContext *context, const E
         text = observer ? observer->see(observer->user, kernel->slot, x, &spread) : NULL;
     }
     alloc_guard_pop(&guard);
-    return text;
+    return pool->failed ? "out of memory" : text;
 }
 
 /* The library puts words of its own around the text of a status; engine_run says this one. */
@@ -235,7 +241,11 @@ static OrtStatus *compute(void *user, OrtKernelContext *context) {
         return fail(kernel, "only tensors of floats can be observed");
     }
     op->counts.calls++;
-    const char *text = show(kernel, context, &x);
+    Pool pool = {.call = op->call, .context = context};
+    const char *text = show(kernel, &pool, &x);
+    if (pool.status) {
+        return pool.status;
+    }
     return text ? fail(kernel, text) : hand_on(op, context, &x);
 }
 

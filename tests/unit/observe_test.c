@@ -190,7 +190,8 @@ static void allocations_that_fail_stay_inside(void **state) {
     assert_false(run_x(m, FLOAT, (int64_t[]){2, 3}, 2, x, sizeof x, &y, &why));
     assert_str(why, "first: out of memory");
     seen = (Seen){.tasks_allocate = true};
-    assert_true(run_x(m, FLOAT, (int64_t[]){2, 3}, 2, x, sizeof x, &y, &why));
+    assert_false(run_x(m, FLOAT, (int64_t[]){2, 3}, 2, x, sizeof x, &y, &why));
+    assert_str(why, "first: out of memory");
     assert_false(seen.spread);
     session_close(s);
 }
