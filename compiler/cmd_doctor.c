@@ -14,6 +14,7 @@
 #include "runtime/device/cubin_cache.h"
 #include "runtime/device/gpu_probe.h"
 #include "runtime/device/jit.h"
+#include "runtime/engine/engine.h"
 
 /* A machine with eight GPUs and no persistence daemon takes ten seconds to wake them. */
 static const double driver_seconds = 40;
@@ -275,6 +276,32 @@ static void doctor_confinement(Doctor *d) {
     print_part(d, "confinement", ok, text);
 }
 
+/* ---- the engine */
+
+/* What steps that run the model would use, opened in this process, as they do. It starts threads,
+ * so it comes after all that forks. False: stopped by a signal. */
+static bool doctor_engine(Doctor *d) {
+    Session *s = d->s;
+    const EngineWish wish = {.provider = ENGINE_CPU, .get = d->c->env->get};
+    Str why = {0};
+    Engine *e = engine_open(s, &wish, &why);
+    TRY(!session_stopped(s));
+    if (!e) {
+        print_part(d, "engine", false, why);
+        return true;
+    }
+    const Str version = engine_version(e), path = engine_path(e), providers = engine_providers(e);
+    cJSON *o = part(d, "engine", true,
+                    str_format(s->arena, "ONNX Runtime %.*s (%.*s), %.*s", STR_ARG(version),
+                               STR_ARG(path), STR_ARG(providers)));
+    json_text(o, "version", version);
+    json_text(o, "path", path);
+    json_text(o, "providers", providers);
+    console_json(d->c, o);
+    engine_close(s, e);
+    return true;
+}
+
 static void print_result(Console *c, int exit) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", "result");
@@ -285,20 +312,25 @@ static void print_result(Console *c, int exit) {
     console_json(c, o);
 }
 
+/* The parts that only GPUs need. False: stopped by a signal. */
+static bool doctor_device(Doctor *d, Str cache_dir) {
+    d->jit = jit_open(d->s, &(JitOptions){.threads = 1}, &d->why_no_jit); /* loads meanwhile */
+    TRY(doctor_gpus(d) && doctor_nvrtc(d));
+    doctor_cache(d, cache_dir);
+    doctor_confinement(d);
+    jit_close(d->s, d->jit);
+    return true;
+}
+
 bool cmd_doctor(Console *c, const Args *args) {
     const bool cuda = str_starts(args->device, STR("cuda"));
     Doctor d = {.c = c, .s = c->s, .gpu = cuda ? args->gpu : -1};
     print_part(&d, "morc", true, STR(MORC_VERSION));
     doctor_processor(&d);
-    if (!str_is(args->device, "host")) {
-        d.jit = jit_open(c->s, &(JitOptions){.threads = 1}, &d.why_no_jit); /* loads meanwhile */
-        if (!doctor_gpus(&d) || !doctor_nvrtc(&d)) {
-            print_result(c, 128 + atomic_load(&c->env->stop));
-            return false;
-        }
-        doctor_cache(&d, args->cache_dir);
-        doctor_confinement(&d);
-        jit_close(c->s, d.jit);
+    if ((!str_is(args->device, "host") && !doctor_device(&d, args->cache_dir)) ||
+        !doctor_engine(&d)) {
+        print_result(c, 128 + atomic_load(&c->env->stop));
+        return false;
     }
     if (cuda && d.missing.len) {
         Diag *diag = diag_error(c->s, "E1106", NO_SPAN, "no GPU can be used: %s",

@@ -177,7 +177,7 @@ def doctor(box):
     flags = ["--cache-dir", box.dir / "cache"]
     lines = box.morc("doctor", *flags).stdout.decode().splitlines()
     parts = [line[:13].rstrip() for line in lines]
-    assert parts[:3] == ["morc", "processor", "driver"] and parts[-1] == "confinement", lines
+    assert parts[:3] == ["morc", "processor", "driver"] and parts[-2:] == ["confinement", "engine"], lines
     assert all(len(line) > 14 and line[13] == " " != line[14] for line in lines), lines
     objects = [json.loads(line) for line in box.morc("doctor", "--json", *flags).stdout.splitlines()]
     assert [o["part"] for o in objects[:-1]] == parts, objects
@@ -186,7 +186,7 @@ def doctor(box):
     box.morc("doctor", "--device", "cuda", *flags, status=(0, 4))
     assert box.files() == ["cache", "cache/kernels"], box.files()
     done = box.morc("doctor", "--device", "host")
-    assert [line[:13].rstrip() for line in done.stdout.decode().splitlines()] == parts[:2], done.stdout
+    assert [line[:13].rstrip() for line in done.stdout.decode().splitlines()] == parts[:2] + ["engine"], done.stdout
 
 
 @case("cli/doctor can be interrupted while a driver hangs")

@@ -1,14 +1,15 @@
-/* `morc doctor` in this process, with the fake driver: what it says, and that it says something
- * when memory and system calls fail. What it prints in full: tests/golden/command/doctor_*. */
+/* `morc doctor` in this process, with the fake driver and engine: what it says, and that it says
+ * something when memory and system calls fail. What it prints in full:
+ * tests/golden/command/doctor_*. */
 #include <errno.h>
 #include "compiler/morc.h"
 #include "runtime/base/alloc.h"
 #include "tests/unit/fakes.h"
 #include "tests/unit/faulty_sys.h"
 
-static const char *no_variable(const char *name) {
-    (void)name;
-    return NULL;
+/* The engine for tests, and no other variable. */
+static const char *variable(const char *name) {
+    return strcmp(name, "MORC_ORT") == 0 ? MORC_BINARY_DIR "/fake/ort" : NULL;
 }
 
 static char *cache; /* a folder of this test */
@@ -17,7 +18,7 @@ static char *cache; /* a folder of this test */
 static char *doctor(const Sys *sys, const char *device, int *code) {
     char *text = NULL;
     size_t size;
-    MorcEnv env = {.sys = sys, .get = no_variable};
+    MorcEnv env = {.sys = sys, .get = variable};
     env.out = env.err = open_memstream(&text, &size);
     const char *const words[] = {"morc", "doctor", "--device", device, "--cache-dir", cache};
     enum { WORDS = sizeof words / sizeof words[0] };
@@ -51,6 +52,8 @@ static void a_gpu_is_shown_unless_the_host_is_asked_for(void **state) {
     assert_int_equal(code, 0);
     assert_has(text, "GPU", false);
     assert_has(text, "processor ", true);
+    assert_has(text, "\nengine        ONNX Runtime 1.20.0 (", true);
+    assert_has(text, "/fake/ort/libonnxruntime.so), CUDA, CPU\n", true);
     free(text);
     free(doctor(&sys_real, "cuda", &code));
     assert_int_equal(code, 0);
