@@ -33,12 +33,19 @@ static bool must_fail(void) {
     return left == 1;
 }
 
-void *mem_alloc(size_t size) {
+void *mem_try(size_t size) {
     void *p = must_fail() ? NULL : calloc(1, size ? size : 1);
+    if (p) {
+        atomic_fetch_add(&live, 1);
+    }
+    return p;
+}
+
+void *mem_alloc(size_t size) {
+    void *p = mem_try(size);
     if (!p) {
         alloc_failed(size);
     }
-    atomic_fetch_add(&live, 1);
     return p;
 }
 

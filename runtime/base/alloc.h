@@ -14,6 +14,8 @@
 void *mem_alloc(size_t size);           /* zeroed */
 void *mem_resize(void *p, size_t size); /* new bytes are not zeroed */
 void mem_free(void *p);
+/* Like mem_alloc, but NULL when it fails: for code that no jump may leave. */
+void *mem_try(size_t size);
 
 typedef struct AllocGuard {
     jmp_buf jump;
