@@ -18,6 +18,8 @@
     X(TENSORS, 1000000, "tensors of a model")                                                      \
     X(RANK, 32, "dimensions of a tensor")                                                          \
     X(NAME_BYTES, 65536, "bytes of a name in a model")                                             \
+    X(TENSORS_HEADER, 4 << 20, "bytes of the header of a safetensors file")                        \
+    X(ARRAYS, 10000, "arrays in one file of data")                                                 \
     X(KERNEL_BYTES, 16 << 20, "bytes of a compiled kernel, and of its entry in the cache")         \
     X(KERNEL_TEXT, 1 << 20, "bytes of a GPU kernel's text")                                        \
     X(THREADS, 256, "worker threads")
