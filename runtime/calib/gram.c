@@ -3,6 +3,7 @@
 #include "runtime/calib/gram.h"
 #include "runtime/calib/cut.h"
 #include "runtime/calib/linear_algebra.h"
+#include <math.h>
 
 float *gram_narrow(Arena *arena, const double *gram, int64_t k) {
     float *g = arena_many(arena, float, (size_t)(k * k));
@@ -35,7 +36,8 @@ static void row_losses(void *user, size_t task) {
             for (int64_t j = 0; j < k; j++) {
                 sum += (double)r[i * k + j] * t->d[(row + i) * k + j];
             }
-            t->losses[row + i] = sum > 0 ? sum : 0;
+            /* rounding may leave a sum below 0; a NaN must not look like the best */
+            t->losses[row + i] = sum <= 0 ? 0 : sum < INFINITY ? sum : INFINITY;
         }
     }
 }
