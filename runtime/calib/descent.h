@@ -17,9 +17,9 @@ typedef struct Descent {
     bool scales;         /* scales move, too (not that of a whole tensor) */
 } Descent;
 
-/* q holds values of the grid under `scales` and stays there; both are changed. losses[row]: after.
- * False if the Spread failed. */
-bool descent_run(const Descent *descent, Scales *scales, float *q, double *losses, Arena *arena,
+/* q holds values of the grid under `scales` and stays there; both are changed. False if the Spread
+ * failed. */
+bool descent_run(const Descent *descent, Scales *scales, float *q, Arena *arena,
                  const Spread *spread);
 
 #endif

@@ -22,6 +22,8 @@ typedef struct GptqWork {
     int64_t *order;   /* column that is done as number i */
     double *factor;   /* k x k; later U and G as floats */
     const float *u;   /* [k][k], upper */
+    float *g;         /* [k][k] */
+    double damp;      /* what was added to the diagonal */
     float *q;         /* [rows][k], columns as they are */
     float *error;     /* STRIP x block for each task */
     float *turn;      /* STRIP x k for each task: the rows in the order they are done */
@@ -59,7 +61,7 @@ static void choose_order(const Gptq *gptq, int64_t k, int64_t *order, Arena *are
 }
 
 /* H, last column first; a dead column has no part in it but a diagonal of the mean. */
-static void fill_factor(GptqWork *t, double damp, double mean) {
+static void fill_factor(GptqWork *t, double mean) {
     const int64_t k = t->k;
     const double *gram = t->gptq->gram;
     for (int64_t i = 0; i < k; i++) {
@@ -68,7 +70,7 @@ static void fill_factor(GptqWork *t, double damp, double mean) {
             t->factor[i * k + j] = gram[row * k + t->order[k - 1 - j]];
         }
         const double own = t->factor[i * k + i];
-        t->factor[i * k + i] = (own > 0 ? own : mean) + damp * mean;
+        t->factor[i * k + i] = (own > 0 ? own : mean) + t->damp;
     }
 }
 
@@ -86,7 +88,8 @@ static bool find_factor(GptqWork *t, GptqReport *report) {
     const double mean = sum / (double)(k - report->dead);
     double damp = t->gptq->damp;
     for (report->raises = 0; report->raises <= RAISES; report->raises++) {
-        fill_factor(t, damp, mean);
+        t->damp = damp * mean;
+        fill_factor(t, mean);
         if (matrix_cholesky(t->factor, k) && matrix_invert_lower(t->factor, k)) {
             return true;
         }
@@ -175,25 +178,40 @@ static void round_plain(const Gptq *gptq, const Scales *s, int64_t row, int64_t 
     }
 }
 
-/* Losses of rounding to nearest, and of the result after descent, for each row. */
-static bool measure(GptqWork *t, Scales *scales, double *nearest, double *losses, Arena *arena,
+/* Loss of each row, by G without damp; d is scratch for the whole weight. */
+static bool losses_of(const GptqWork *t, const float *q, float *d, double *losses, Arena *arena,
+                      const Spread *spread) {
+    const int64_t rows = t->scales->rows;
+    for (int64_t i = 0; i < rows * t->k; i++) {
+        d[i] = q[i] - t->gptq->w[i];
+    }
+    return gram_losses(t->g, d, rows, t->k, NULL, losses, arena, spread);
+}
+
+/* Descent, with the damp that the factor had; and losses before it of rounding to nearest, and
+ * after it of the result. */
+static bool descend(GptqWork *t, Scales *scales, double *nearest, double *losses, Arena *arena,
                     const Spread *spread) {
     const ArenaMark mark = arena_mark(arena);
     const Gptq *gptq = t->gptq;
-    const int64_t n = scales->rows * t->k;
-    float *g = (float *)(void *)t->factor + t->k * t->k; /* behind U */
-    for (int64_t i = 0; i < t->k * t->k; i++) {
-        g[i] = (float)gptq->gram[i];
+    const int64_t k = t->k;
+    t->g = (float *)(void *)t->factor + k * k; /* behind U */
+    for (int64_t i = 0; i < k * k; i++) {
+        t->g[i] = (float)gptq->gram[i];
     }
-    float *d = arena_many(arena, float, (size_t)n);
+    float *d = arena_many(arena, float, (size_t)(scales->rows * k));
     round_plain(gptq, scales, 0, scales->rows, d);
-    for (int64_t i = 0; i < n; i++) {
-        d[i] -= gptq->w[i];
+    bool done = losses_of(t, d, d, nearest, arena, spread);
+    for (int64_t j = 0; j < k; j++) {
+        t->g[j * k + j] = (float)(gptq->gram[j * k + j] + t->damp);
     }
-    const Descent descent = {.grid = gptq->grid, .w = gptq->w, .g = g, .zero = gptq->zero,
+    const Descent descent = {.grid = gptq->grid, .w = gptq->w, .g = t->g, .zero = gptq->zero,
                              .sweeps = gptq->sweeps, .scales = gptq->scales};
-    const bool done = gram_losses(g, d, scales->rows, t->k, NULL, nearest, arena, spread) &&
-                      descent_run(&descent, scales, t->q, losses, arena, spread);
+    done = done && descent_run(&descent, scales, t->q, arena, spread);
+    for (int64_t j = 0; j < k; j++) {
+        t->g[j * k + j] = (float)gptq->gram[j * k + j];
+    }
+    done = done && losses_of(t, t->q, d, losses, arena, spread);
     arena_reset(arena, mark);
     return done;
 }
@@ -242,7 +260,7 @@ bool gptq_round(const Gptq *gptq, Scales *scales, float *q, GptqReport *report, 
     scales_copy(&before, scales);
     double *nearest = arena_many(arena, double, (size_t)rows);
     double *losses = arena_many(arena, double, (size_t)rows);
-    done = done && measure(&t, scales, nearest, losses, arena, spread);
+    done = done && descend(&t, scales, nearest, losses, arena, spread);
     if (done) {
         settle(gptq, &before, scales, nearest, losses, q, report);
     }
