@@ -148,6 +148,16 @@ void kernel_metrics_add(KernelMetrics *sum, const KernelMetrics *part); /* in ch
 /* The plain scalar text, whole tensor at once: the oracle for all of the above. Allocates nothing;
  * outs[i] point at kernel_output_size bytes. */
 void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COUNT]);
+/* Scales that somebody has decided, in the order of OUT_SCALES in LAYOUT_ONNX: what the scale of a
+ * granule is, whatever Kernel.method says. */
+typedef struct KernelGiven {
+    const uint32_t *codes; /* as stored in scale_type */
+    const float *zeros;    /* zero points; NULL for symmetric formats */
+    float super;           /* two-level: OUT_SUPER */
+} KernelGiven;
+/* The same as kernel_reference with given scales. */
+void kernel_given(const Kernel *k, const void *src, const KernelGiven *given,
+                  void *const outs[OUT_COUNT]);
 /* All chunks' metrics, whatever Kernel.metrics says, from the whole outputs. */
 void kernel_reference_metrics(const Kernel *k, const void *src, void *const outs[OUT_COUNT],
                               KernelMetrics *metrics);

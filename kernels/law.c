@@ -225,7 +225,15 @@ static void store_pruned(const Law *law, void *dst) {
     }
 }
 
-void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COUNT]) {
+static Scale given_scale(const Kernel *k, const KernelGiven *given, int64_t index) {
+    Scale s = {given->codes[index], 0, 0};
+    s.divisor = k_divisor(k->scale_type, s.code, given->super);
+    s.zero = k->format->asymmetric ? given->zeros[index] : 0;
+    return s;
+}
+
+static void encode_whole(const Kernel *k, const void *src, const KernelGiven *given,
+                         void *const outs[OUT_COUNT]) {
     Law law = {k, src, 0, 0};
     if (k->prune == PRUNE_RATIO) {
         find_threshold(&law);
@@ -243,15 +251,24 @@ void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COU
     if (k->scale_type == K_E4M3) {
         float lo = 0, hi = 0;
         widen_range(&law, &(Granule){0, k->count, k->count, 0}, &lo, &hi);
-        super = k_scale_super(k->format->scale_max, hi - lo);
+        super = given ? given->super : k_scale_super(k->format->scale_max, hi - lo);
         memcpy(outs[OUT_SUPER], &super, 4);
     }
     int64_t scales = kernel_output_size(k, OUT_SCALES) / source_size(k->scale_type);
     for (int64_t index = 0; index < scales; index++) {
         Granule g = granule(k, index);
-        Scale s = choose_scale(&law, &g, super);
+        Scale s = given ? given_scale(k, given, index) : choose_scale(&law, &g, super);
         store_granule(&law, &g, index, &s, outs);
     }
+}
+
+void kernel_reference(const Kernel *k, const void *src, void *const outs[OUT_COUNT]) {
+    encode_whole(k, src, NULL, outs);
+}
+
+void kernel_given(const Kernel *k, const void *src, const KernelGiven *given,
+                  void *const outs[OUT_COUNT]) {
+    encode_whole(k, src, given, outs);
 }
 
 /* ---- metrics: what the outputs say, decoded, against the weights that came in */

@@ -1,0 +1,71 @@
+/* Adds Observe ops and lays the model out in memory (instrument.h). */
+#include "compiler/instrument.h"
+#include "runtime/engine/observe.h"
+#include "runtime/model/model.h"
+#include <string.h>
+
+static void observe(Model *model, const Plan *plan, const Observation *seen, int64_t slot,
+                    Arena *arena) {
+    size_t number = 0;
+    while (plan->layers->model->graphs.at[number] != seen->graph) {
+        number++;
+    }
+    Node *node = model->graphs.at[number]->nodes.at[seen->node];
+    Onnx__AttributeProto *attribute = arena_new(arena, Onnx__AttributeProto);
+    onnx__attribute_proto__init(attribute);
+    attribute->name = (char *)(uintptr_t)OBSERVE_SLOT;
+    attribute->has_type = 1;
+    attribute->type = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT;
+    attribute->has_i = 1;
+    attribute->i = slot;
+    Onnx__NodeProto *proto = arena_new(arena, Onnx__NodeProto);
+    onnx__node_proto__init(proto);
+    const Str name = model_fresh_name(
+        model, str_format(arena, "%.*s_observed", STR_ARG(seen->value->name)));
+    proto->op_type = (char *)(uintptr_t)OBSERVE_OP;
+    proto->domain = (char *)(uintptr_t)OBSERVE_DOMAIN;
+    proto->name = (char *)str_c(arena, name);
+    proto->input = arena_many(arena, char *, 1);
+    proto->input[proto->n_input++] = (char *)str_c(arena, seen->value->name);
+    proto->output = arena_many(arena, char *, 1);
+    proto->output[proto->n_output++] = proto->name;
+    proto->attribute = arena_many(arena, Onnx__AttributeProto *, 1);
+    proto->attribute[proto->n_attribute++] = attribute;
+    edit_insert_before(node, proto);
+    edit_node_input(node, seen->slot, name);
+}
+
+/* Makes the pieces one block of bytes. */
+static void gather(const Layout *layout, uint8_t *to) {
+    for (size_t i = 0; i < layout->pieces.len; i++) {
+        const Piece *piece = &layout->pieces.at[i];
+        const void *from = piece->kind == PIECE_MEMORY ? piece->bytes
+                                                       : piece->input->data + piece->input_offset;
+        if (piece->size) {
+            memcpy(to + piece->offset, from, (size_t)piece->size);
+        }
+    }
+}
+
+bool instrument(Session *s, Arena *arena, Str path, const Plan *plan, const ObservationList *seen,
+                Span at, Instrumented *out) {
+    *out = (Instrumented){.model = model_open(s, path)};
+    TRY(out->model);
+    for (size_t i = 0; i < seen->len; i++) {
+        observe(out->model, plan, &seen->at[i], (int64_t)i, s->arena);
+    }
+    edit_opset(out->model, OBSERVE_DOMAIN, 1);
+    Layout layout;
+    LayoutOptions options = {.data_name = STR("weights")};
+    TRY(model_layout(out->model, &options, &layout));
+    if (layout.size[1] > 0) {
+        Diag *d = diag_error(s, "E0001", at, "data for a model of more than 2 GiB is not in this build");
+        diag_note(d, "%.*s has %s of weights", STR_ARG(path), str_bytes(s->arena, layout.size[1]).data);
+        return false;
+    }
+    uint8_t *bytes = arena_alloc(arena, (size_t)layout.size[0]);
+    gather(&layout, bytes);
+    out->bytes = bytes;
+    out->size = (size_t)layout.size[0];
+    return true;
+}

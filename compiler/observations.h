@@ -1,0 +1,25 @@
+/* Which values of the model have to be seen on data, and what of them: from the plan alone, one for
+ * each value, whoever asks. */
+#ifndef COMPILER_OBSERVATIONS_H
+#define COMPILER_OBSERVATIONS_H
+#include "compiler/plan.h"
+#include "runtime/calib/stats.h"
+
+typedef struct Observation {
+    Str name;               /* of the value; with the number of its graph where that is not main */
+    const ValueInfo *value;
+    const Graph *graph;     /* of the readers */
+    int node, slot;         /* the first reader in graph order: the value is seen in front of it */
+    unsigned what;          /* of StatWhat */
+    bool channels;          /* its last dimension counts channels; else it is one row of numbers */
+} Observation;
+typedef Vec(Observation) ObservationList;
+
+ObservationList observations(const Plan *plan, Arena *arena);
+/* The one of a layer's input; NULL if there is none. */
+const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
+                                  const Graph *graph);
+/* One line each: the statistics' identity, `-d observations`. */
+void observations_print(const ObservationList *all, Buf *out);
+
+#endif

@@ -1,0 +1,35 @@
+/* SmoothQuant (Xiao et al. 2023, arXiv:2211.10438): channels with large inputs get smaller inputs and
+ * larger weights, s = a^alpha / w^(1 - alpha), so that one scale fits all channels of the input. The
+ * alpha of a layer is searched by an estimate of its output's error, from the statistics alone. */
+#ifndef RUNTIME_CALIB_SMOOTH_H
+#define RUNTIME_CALIB_SMOOTH_H
+#include "runtime/calib/channel_scale.h"
+
+/* s[k] from the maxima of the input's channels and of the weight's columns (of all siblings). A
+ * channel that is always 0 (a <= 2^-31) gets 1; w is at least 1e-5; s is kept within
+ * CHANNEL_SCALE_LEAST and _MOST. */
+void smooth_scale(const float *activation_amax, const float *weight_amax, int64_t k, double alpha,
+                  float *s);
+
+typedef struct Smooth {
+    const ScaledWeight *weights; /* siblings */
+    size_t count;
+    int64_t k;
+    const double *gram; /* [k][k], a sum over `tokens` */
+    int64_t tokens;
+    const float *amax;        /* [k]: max |x| of each channel */
+    const Format *activation; /* of the input, one scale for the tensor; NULL: stays float */
+    int steps;                /* alpha = 0, 1 / steps, ... 1; 20 */
+} Smooth;
+
+typedef struct SmoothReport {
+    double alpha;
+    double before, weight, activation; /* estimated error for s = 1; of the best, in its two parts */
+} SmoothReport;
+
+/* s of the best alpha; all 1 and alpha -1 if no alpha is better than none. False if the Spread
+ * failed. */
+bool smooth_search(const Smooth *smooth, float *s, SmoothReport *report, Arena *arena,
+                   const Spread *spread);
+
+#endif

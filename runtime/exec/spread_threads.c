@@ -1,0 +1,80 @@
+/* Indices are handed out one by one under the lock of the pool (spread_threads.h). */
+#include "runtime/exec/spread_threads.h"
+
+struct SpreadThreads {
+    Spread spread;
+    Pool pool;
+    SpreadTask *task; /* NULL: nothing to do; it and the rest under Pool.lock */
+    void *user;
+    size_t next, count, busy; /* handed out; of all; at work on one */
+};
+
+/* One index of the run under way; false if none is left. Holds the lock before and after. */
+static bool take_one(SpreadThreads *t) {
+    if (!t->task || t->next == t->count) {
+        return false;
+    }
+    SpreadTask *const task = t->task;
+    const size_t index = t->next++;
+    t->busy++;
+    pthread_mutex_unlock(&t->pool.lock);
+    task(t->user, index);
+    pthread_mutex_lock(&t->pool.lock);
+    t->busy--;
+    if (t->busy == 0 && t->next == t->count) {
+        pthread_cond_broadcast(&t->pool.finished);
+    }
+    return true;
+}
+
+static void work(void *user, int worker) {
+    (void)worker;
+    SpreadThreads *t = user;
+    pthread_mutex_lock(&t->pool.lock);
+    while (!t->pool.quit) {
+        if (!take_one(t)) {
+            pthread_cond_wait(&t->pool.changed, &t->pool.lock);
+        }
+    }
+    pthread_mutex_unlock(&t->pool.lock);
+}
+
+static bool run(const Spread *spread, SpreadTask *task, void *user, size_t count) {
+    SpreadThreads *t = spread->owner;
+    pthread_mutex_lock(&t->pool.lock);
+    t->task = task;
+    t->user = user;
+    t->next = 0;
+    t->count = count;
+    if (count > 1) {
+        pthread_cond_broadcast(&t->pool.changed);
+    }
+    while (take_one(t)) {
+    }
+    while (t->busy > 0) {
+        pthread_cond_wait(&t->pool.finished, &t->pool.lock);
+    }
+    t->task = NULL;
+    pthread_mutex_unlock(&t->pool.lock);
+    return true;
+}
+
+SpreadThreads *spread_threads_open(Session *s) {
+    SpreadThreads *t = arena_new(s->arena, SpreadThreads);
+    t->spread = (Spread){run, t};
+    const int others = s->threads > LIMIT_THREADS ? LIMIT_THREADS - 1 : s->threads - 1;
+    if (others > 0) {
+        pool_open(s, &t->pool, others, work, t);
+    }
+    return t;
+}
+
+const Spread *spread_threads(const SpreadThreads *t) {
+    return t->pool.started > 0 ? &t->spread : NULL;
+}
+
+void spread_threads_close(Session *s, SpreadThreads *t) {
+    if (t && t->pool.work) {
+        pool_close(s, &t->pool);
+    }
+}
