@@ -1,0 +1,210 @@
+/* Data through the engine into statistics (calibrate.h). */
+#include "compiler/calibrate.h"
+#include <sodium.h>
+#include <string.h>
+#include <time.h>
+#include <xxhash.h>
+#include "compiler/data_wish.h"
+#include "compiler/instrument.h"
+#include "runtime/base/sanitize.h"
+#include "runtime/calib/data.h"
+#include "runtime/engine/observe.h"
+
+enum { SAVE_SECONDS = 10 }; /* between two writings of the .morstat */
+
+typedef struct Pass {
+    Session *s;
+    const Plan *plan;
+    Calibration *c;
+    Arena *arena; /* until the engine has the model no more */
+    Engine *engine;
+    EngineModel *model;
+    Dataset *data;
+    EngineObserver observer;
+    Instrumented instrumented;
+    Span at; /* the `calibrate` */
+} Pass;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- what the engine shows */
+
+static const char *see(void *user, int64_t slot, const EngineTensor *x, const Spread *spread) {
+    Pass *p = user;
+    const Observation *seen = &p->c->seen.at[slot];
+    Stat *stat = stats_find(p->c->stats, seen->name);
+    StatView view = {1, 1, 1};
+    for (int i = 0; i < x->rank; i++) {
+        *(seen->channels && i == x->rank - 1 ? &view.channels : &view.inner) *= x->dims[i];
+    }
+    if (seen->channels) { /* [rows, channels] */
+        view.outer = view.inner;
+        view.inner = 1;
+    }
+    return stat_add(stat, x->type, x->data, view, spread);
+}
+
+/* ---- identity */
+
+static void hash_text(crypto_hash_sha256_state *h, Str text) {
+    const uint64_t length = text.len;
+    crypto_hash_sha256_update(h, (const uint8_t *)&length, sizeof length);
+    crypto_hash_sha256_update(h, (const uint8_t *)text.data, text.len);
+}
+
+/* Graph and weights: contents are hashed by XXH3, which reads as fast as memory. */
+static bool hash_model(Session *s, const Model *model, uint8_t out[32]) {
+    crypto_hash_sha256_state h;
+    crypto_hash_sha256_init(&h);
+    crypto_hash_sha256_update(&h, model->graph_hash, sizeof model->graph_hash);
+    for (size_t i = 0; i < model->tensors.len; i++) {
+        const Tensor *t = model->tensors.at[i];
+        const ArenaMark mark = arena_mark(s->arena);
+        const uint8_t *bytes = t->size ? tensor_bytes(s, t, s->arena) : (const uint8_t *)"";
+        TRY(bytes);
+        XXH128_canonical_t digest;
+        XXH128_canonicalFromHash(&digest, XXH3_128bits(bytes, (size_t)t->size));
+        arena_reset(s->arena, mark);
+        hash_text(&h, t->name);
+        crypto_hash_sha256_update(&h, digest.digest, sizeof digest.digest);
+    }
+    crypto_hash_sha256_final(&h, out);
+    return true;
+}
+
+static bool identify(Pass *p, StatsIdentity *id) {
+    TRY(hash_model(p->s, p->plan->layers->model, id->model));
+    TRY(dataset_hash(p->s, p->data, NULL, id->data));
+    Buf asked = buf_on(p->s->arena);
+    observations_print(&p->c->seen, &asked);
+    crypto_hash_sha256(id->asked, (const uint8_t *)asked.data, asked.len);
+    return true;
+}
+
+/* ---- opening */
+
+static bool open_data(Pass *p) {
+    Session *s = p->s;
+    DataWish wish;
+    TRY(data_of_recipe(s, p->plan->recipe, p->plan->data,
+                       data_override(p->c->args, p->plan->data->name), &wish));
+    const BoundArg *samples = step_arg(p->plan->data_step, "samples");
+    if (samples && samples->given && samples->value &&
+        (wish.samples == 0 || samples->value->integer < wish.samples)) {
+        wish.samples = samples->value->integer;
+    }
+    wish.scratch = data_scratch(p->c->get);
+    size_t count;
+    const DataInput *inputs = data_inputs_of_model(s, p->plan->layers->model, &count);
+    p->data = dataset_open(s, &wish, inputs, count);
+    return p->data != NULL;
+}
+
+static bool fail(Pass *p, const char *what, Str why) {
+    if (session_stopped(p->s)) {
+        return false;
+    }
+    Diag *d = diag_error(p->s, "E0707", p->at, "%s", what);
+    diag_note(d, "%s", str_safe_c(p->s->arena, why));
+    return false;
+}
+
+static bool open_model(Pass *p) {
+    Session *s = p->s;
+    const EngineWish wish = {.get = p->c->get};
+    p->engine = engine_need(s, &wish, p->at);
+    TRY(p->engine);
+    p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s",
+                              STR_ARG(engine_version(p->engine)),
+                              engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
+    TRY(instrument(s, p->arena, p->c->model_path, p->plan, &p->c->seen, p->at, &p->instrumented));
+    p->observer = (EngineObserver){p, see};
+    const EngineLoad load = {.bytes = p->instrumented.bytes,
+                             .size = p->instrumented.size,
+                             .observer = &p->observer};
+    Str why = {0};
+    p->model = engine_load(s, p->engine, &load, &why);
+    return p->model || fail(p, "the engine does not take this model", why);
+}
+
+/* ---- running */
+
+static bool run_batch(Pass *p, int64_t index, size_t inputs, DataTensor *tensors,
+                      EngineTensor *in) {
+    TRY(dataset_batch(p->s, p->data, index, tensors));
+    size_t count = 0;
+    for (size_t i = 0; i < inputs; i++) {
+        if (tensors[i].data || tensors[i].size == 0) {
+            in[count++] = (EngineTensor){tensors[i].name, tensors[i].type, tensors[i].rank,
+                                         tensors[i].dims, (void *)(uintptr_t)tensors[i].data,
+                                         (size_t)tensors[i].size};
+        }
+    }
+    const EnginePort *ports;
+    if (engine_outputs(p->model, &ports) == 0) {
+        return fail(p, "this model has no outputs to run for", STR(""));
+    }
+    EngineTensor out;
+    Str why = {0};
+    if (!engine_run(p->model, in, count, &ports[0].name, 1, &out, &why)) {
+        return fail(p, "the engine cannot run this model on the data", why);
+    }
+    engine_release_outputs(p->model);
+    return true;
+}
+
+static bool run_data(Pass *p) {
+    Session *s = p->s;
+    Stats *stats = p->c->stats;
+    const int64_t batches = dataset_batches(p->data);
+    size_t inputs;
+    data_inputs_of_model(s, p->plan->layers->model, &inputs);
+    DataTensor *tensors = arena_many(p->arena, DataTensor, inputs + 1);
+    EngineTensor *in = arena_many(p->arena, EngineTensor, inputs + 1);
+    for (int64_t i = (int64_t)stats->batches; i < batches; i++) {
+        if (s->progress) {
+            s->progress(s->progress_user, "calibrate", (uint64_t)i, (uint64_t)batches);
+        }
+        if (session_stopped(s)) {
+            return false;
+        }
+        TRY(run_batch(p, i, inputs, tensors, in));
+        stats->batches++;
+    }
+    stats->complete = true;
+    return dataset_unchanged(s, p->data);
+}
+
+static bool pass(Pass *p) {
+    TRY(open_data(p));
+    StatsIdentity id = {0};
+    TRY(identify(p, &id));
+    p->c->samples = dataset_samples(p->data);
+    p->c->stats = stats_open(p->s, &id);
+    for (size_t i = 0; i < p->c->seen.len; i++) {
+        stats_add(p->c->stats, p->c->seen.at[i].name, p->c->seen.at[i].what);
+    }
+    TRY(open_model(p));
+    return run_data(p);
+}
+
+bool calibrate(Session *s, const Plan *plan, Calibration *calibration) {
+    const double begin = now();
+    calibration->seen = observations(plan, s->arena);
+    Pass p = {.s = s, .plan = plan, .c = calibration, .at = plan->data_step->span};
+    p.arena = arena_open();
+    const bool ok = pass(&p);
+    engine_unload(s, p.model);
+    engine_close(s, p.engine);
+    if (p.instrumented.model) {
+        model_close(p.instrumented.model);
+    }
+    dataset_close(s, p.data);
+    arena_close(p.arena);
+    calibration->seconds = now() - begin;
+    return ok;
+}

@@ -1,0 +1,25 @@
+/* One pass over the data: what the plan needs to see of the model's values, as statistics. The
+ * engine runs an instrumented copy of the model; memory does not grow with the data. */
+#ifndef COMPILER_CALIBRATE_H
+#define COMPILER_CALIBRATE_H
+#include "compiler/args.h"
+#include "compiler/observations.h"
+
+typedef struct Calibration {
+    const Args *args;                         /* --data */
+    const char *(*get)(const char *variable); /* environment */
+    Str model_path;
+    Str stats_path; /* of the .morstat; empty: kept nowhere */
+    /* results */
+    ObservationList seen;
+    Stats *stats;       /* closed with the session */
+    Str engine;         /* "ONNX Runtime 1.32.0, CPU" */
+    int64_t samples, resumed; /* of the data; of them, in the .morstat already */
+    double seconds;
+} Calibration;
+
+/* Plan.data is there. Errors: E1108 no engine, E0702, E0704, E0705 data, E10xx the model, E0707 a
+ * run that fails. False also when stopped: what was seen by then is kept. */
+bool calibrate(Session *s, const Plan *plan, Calibration *calibration);
+
+#endif

@@ -1,0 +1,220 @@
+/* Factors, ranges, facts (solve.h). */
+#include "compiler/solve.h"
+#include "compiler/solve_weight.h"
+#include "kernels/scale.h"
+#include "runtime/base/sanitize.h"
+#include "runtime/calib/array_type.h"
+#include "runtime/calib/awq.h"
+#include "runtime/calib/calibrator.h"
+#include "runtime/calib/smooth.h"
+#include "runtime/exec/spread_threads.h"
+#include <string.h>
+
+/* ---- factors */
+
+typedef struct TieWork {
+    Solve *solve;
+    const PlanTie *tie;
+    const PlanLayer *first;
+    Stat *stat;
+    ScaledWeight *weights;
+    Grid *grids;
+    size_t count;
+    Arena *arena;
+    const Spread *spread;
+} TieWork;
+
+static bool gather_weights(TieWork *w) {
+    const PlanTie *tie = w->tie;
+    w->weights = arena_many(w->arena, ScaledWeight, tie->layers.len);
+    w->grids = arena_many(w->arena, Grid, tie->layers.len);
+    for (size_t i = 0; i < tie->layers.len; i++) {
+        const PlanLayer *planned = &w->solve->plan->layers_planned.at[tie->layers.at[i]];
+        Rows rows;
+        TRY(solve_rows(w->solve, planned, tie->step, w->arena, &rows));
+        w->grids[i] = solve_grid(planned);
+        w->weights[w->count++] = (ScaledWeight){&w->grids[i], rows.w, rows.rows};
+    }
+    return true;
+}
+
+static bool smooth_tie(TieWork *w, SolvedTie *out) {
+    const Value *alpha = solve_argument(w->tie->step, "alpha");
+    const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
+    if (given) {
+        float *amax = arena_many(w->arena, float, (size_t)w->tie->k);
+        memset(amax, 0, (size_t)w->tie->k * sizeof *amax);
+        for (size_t i = 0; i < w->count; i++) {
+            channel_widen(w->weights[i].w, w->weights[i].rows, w->tie->k, amax);
+        }
+        out->choice = alpha->type == VALUE_INT ? (double)alpha->integer : alpha->number;
+        smooth_scale(w->stat->channel_amax, amax, w->tie->k, out->choice, out->s);
+        return true;
+    }
+    const int stream = w->first->stream;
+    const Format *activation = stream >= 0 ? w->solve->plan->streams.at[stream].element : NULL;
+    Smooth smooth = {.weights = w->weights,
+                     .count = w->count,
+                     .k = w->tie->k,
+                     .gram = stat_gram(w->stat, 0),
+                     .tokens = (int64_t)w->stat->places,
+                     .amax = w->stat->channel_amax,
+                     .activation = activation,
+                     .steps = 20};
+    SmoothReport report;
+    TRY(smooth_search(&smooth, out->s, &report, w->arena, w->spread));
+    out->choice = report.alpha;
+    return true;
+}
+
+static bool awq_tie(TieWork *w, SolvedTie *out) {
+    const Value *grid = solve_argument(w->tie->step, "grid");
+    float *mean = arena_many(w->arena, float, (size_t)w->tie->k);
+    for (int64_t i = 0; i < w->tie->k; i++) {
+        mean[i] = (float)(w->stat->channel_sum_abs[i] / (double)w->stat->rows);
+    }
+    Awq awq = {.weights = w->weights,
+               .count = w->count,
+               .k = w->tie->k,
+               .gram = stat_gram(w->stat, 0),
+               .mean = mean,
+               .steps = grid ? (int)grid->integer : 20};
+    AwqReport report;
+    TRY(awq_search(&awq, out->s, &report, w->arena, w->spread));
+    out->choice = report.ratio;
+    return true;
+}
+
+static bool solve_ties(Solve *solve, const Spread *spread) {
+    for (size_t i = 0; i < solve->plan->ties.len; i++) {
+        const PlanTie *tie = &solve->plan->ties.at[i];
+        SolvedTie *out = &solve->ties[i];
+        if (session_stopped(solve->s)) {
+            return false;
+        }
+        out->s = arena_many(solve->s->arena, float, (size_t)tie->k);
+        TieWork w = {.solve = solve, .tie = tie, .arena = arena_open(), .spread = spread};
+        w.first = &solve->plan->layers_planned.at[tie->layers.at[0]];
+        w.stat = solve_stat(solve, w.first);
+        const bool awq = strcmp(tie->step->schema->name, "awq") == 0;
+        const bool ok = gather_weights(&w) && (awq ? awq_tie(&w, out) : smooth_tie(&w, out));
+        arena_close(w.arena);
+        TRY(ok);
+    }
+    return true;
+}
+
+/* ---- ranges */
+
+static CalibArgs calibrator_args(const Value *method) {
+    CalibArgs args = CALIB_ARGS_DEFAULT;
+    for (size_t i = 0; method && i < method->args.len; i++) {
+        const BoundArg *arg = &method->args.at[i];
+        if (arg->value && strcmp(arg->param->name, "p") == 0) {
+            args.percentile =
+                arg->value->type == VALUE_INT ? (double)arg->value->integer : arg->value->number;
+        }
+    }
+    return args;
+}
+
+/* Of x / s: the largest magnitude of a channel, over its factor. */
+static CalibRange scaled_range(const Stat *stat, const PlanTie *tie, const float *s) {
+    float amax = 0;
+    for (int64_t i = 0; i < tie->k; i++) {
+        const float x = stat->channel_amax[i] * (1.0f / s[i]);
+        amax = x > amax ? x : amax;
+    }
+    return (CalibRange){stat->min < 0 ? -amax : 0, stat->max > 0 ? amax : 0, amax};
+}
+
+static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) {
+    const PlanLayer *first = &solve->plan->layers_planned.at[stream->layers.at[0]];
+    const Stat *stat = solve_stat(solve, first);
+    if (stream->tie >= 0) {
+        *range = scaled_range(stat, &solve->plan->ties.at[stream->tie], solve->ties[stream->tie].s);
+        return true;
+    }
+    const Value *method = solve_argument(stream->calibrate, "method");
+    const Calibrator *calibrator = calibrator_find(method ? method->text : STR("max"));
+    const CalibTarget target = {stream->element};
+    const CalibArgs args = calibrator_args(method);
+    const char *why = calibrator ? calibrator_range(calibrator, stat, &target, &args, range)
+                                 : "has no calibrator of that name";
+    if (why) {
+        Diag *d = diag_error(solve->s, "E0706", stream->calibrate->span,
+                             "the input of %.*s has no range", STR_ARG(first->layer->path));
+        diag_note(d, "tensor \"%s\" %s", str_safe_c(solve->s->arena, stat->name), why);
+    }
+    return why == NULL;
+}
+
+static bool solve_streams(Solve *solve) {
+    for (size_t i = 0; i < solve->plan->streams.len; i++) {
+        const PlanStream *stream = &solve->plan->streams.at[i];
+        if (!stream->element) {
+            continue;
+        }
+        CalibRange range = {0};
+        TRY(range_of(solve, stream, &range));
+        const Format *f = stream->element;
+        const float lo = f->asymmetric ? range.lo : 0, hi = f->asymmetric ? range.hi : range.amax;
+        const uint32_t code = k_scale(stream->type, f->scale_max, lo, hi, 1.0f, 1.0f);
+        const float divisor = k_divisor(stream->type, code, 1.0f);
+        const uint8_t zero =
+            f->asymmetric ? (uint8_t)k_zero_point(f->scale_max, lo, 1.0f, divisor) : 0;
+        solve->amax[i] = range.amax;
+        solve->scales[i] = divisor;
+        for (size_t k = 0; k < solve->facts->all.len; k++) {
+            const Fact *fact = &solve->facts->all.at[k];
+            if (fact->kind == FACT_SCALE && fact->index == (int)i) {
+                memcpy(fact->bytes, &code, (size_t)fact->size);
+            } else if (fact->kind == FACT_ZERO && fact->index == (int)i) {
+                memcpy(fact->bytes, &zero, 1);
+            }
+        }
+    }
+    return true;
+}
+
+/* ---- what takes factors in */
+
+static bool absorb(Solve *solve, const Fact *fact) {
+    const PlanTie *tie = &solve->plan->ties.at[fact->index];
+    const float *s = solve->ties[fact->index].s;
+    const int64_t size = array_type(fact->type) ? (int64_t)array_type(fact->type)->bytes : 0;
+    const uint8_t *old = NULL;
+    if (fact->kind == FACT_ABSORBED) {
+        old = tensor_bytes(solve->s, tie->folds.at[fact->fold]->constant, solve->s->arena);
+        TRY(old);
+    }
+    for (int64_t i = 0; i < fact->count; i++) {
+        const float x = old ? (float)array_value(fact->type, old + i * size) : 1.0f;
+        array_put_float(fact->type, (double)(x / s[i % tie->k]), (char *)fact->bytes + i * size);
+    }
+    return true;
+}
+
+static bool fill_factors(Solve *solve) {
+    for (size_t i = 0; i < solve->facts->all.len; i++) {
+        const Fact *fact = &solve->facts->all.at[i];
+        if (fact->kind == FACT_DIVIDE || fact->kind == FACT_ABSORBED) {
+            TRY(absorb(solve, fact));
+        }
+    }
+    return true;
+}
+
+bool solve(Solve *solve) {
+    Session *s = solve->s;
+    const size_t streams = solve->plan->streams.len;
+    solve->ties = arena_many(s->arena, SolvedTie, solve->plan->ties.len + 1);
+    solve->amax = arena_many(s->arena, float, streams + 1);
+    solve->scales = arena_many(s->arena, float, streams + 1);
+    SpreadThreads *threads = spread_threads_open(s);
+    const Spread *spread = spread_threads(threads);
+    const bool ok = solve_ties(solve, spread) && solve_streams(solve) && fill_factors(solve) &&
+                    solve_weights(solve, spread);
+    spread_threads_close(s, threads);
+    return ok;
+}

@@ -1,0 +1,280 @@
+/* Weights that data change (solve_weight.h): steps of edit in their order, scales, rounding, codes. */
+#include "compiler/solve_weight.h"
+#include "kernels/scale.h"
+#include "runtime/calib/array_type.h"
+#include "runtime/calib/channel_scale.h"
+#include "runtime/calib/clip.h"
+#include "runtime/calib/gptq.h"
+#include "runtime/calib/gram.h"
+#include "runtime/device/whole.h"
+#include <string.h>
+
+const Value *solve_argument(const Step *step, const char *name) {
+    const BoundArg *arg = step ? step_arg(step, name) : NULL;
+    return arg ? arg->value : NULL;
+}
+
+Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
+    const Observation *seen =
+        observation_of(solve->seen, planned->layer->input, planned->layer->node->graph);
+    return stats_find(solve->stats, seen->name);
+}
+
+Grid solve_grid(const PlanLayer *planned) {
+    const PlanFormat *f = &planned->format;
+    const int own = planned->layer->weight->type;
+    return (Grid){.format = f->element,
+                  .granule = f->granule,
+                  .block = f->block,
+                  .scale_type = f->scale ? f->scale->onnx_type : own == K_DOUBLE ? K_FLOAT : own,
+                  .method = f->method};
+}
+
+/* ---- the weight as rows */
+
+/* Between the order of the tensor and rows of output channels; the same when they are first. */
+static void turn(const float *from, int64_t rows, int64_t columns, float *to) {
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t k = 0; k < columns; k++) {
+            to[k * rows + i] = from[i * columns + k];
+        }
+    }
+}
+
+static bool turned(const Layer *layer) {
+    return layer->reduce_axis == 0;
+}
+
+static void to_rows(const Layer *layer, const float *w, Rows *out) {
+    if (turned(layer)) {
+        turn(w, out->k, out->rows, out->w);
+    } else {
+        memcpy(out->w, w, (size_t)(out->rows * out->k) * sizeof *w);
+    }
+}
+
+static void from_rows(const Layer *layer, const Rows *rows, float *w) {
+    if (turned(layer)) {
+        turn(rows->w, rows->rows, rows->k, w);
+    } else {
+        memcpy(w, rows->w, (size_t)(rows->rows * rows->k) * sizeof *w);
+    }
+}
+
+/* Sets pruned weights to 0, by the kernel that would prune them. */
+static void prune(const PlanLayer *planned, float *w, Arena *arena) {
+    const Tensor *t = planned->layer->weight;
+    Kernel k = {.source = K_FLOAT, .count = t->count, .prune = planned->prune};
+    k.keep = planned->keep;
+    k.group = planned->group;
+    k.prune_view = (KernelView){1, t->count, 1};
+    if (planned->prune == PRUNE_NM) {
+        const bool first = planned->layer->reduce_axis == 0;
+        k.prune_view = first ? (KernelView){1, t->dims[0], t->dims[1]}
+                             : (KernelView){t->dims[0], t->dims[1], 1};
+    } else {
+        k.zeros = (int64_t)(planned->fraction * (double)t->count + 0.5);
+    }
+    const ArenaMark mark = arena_mark(arena);
+    float *pruned = arena_many(arena, float, (size_t)t->count);
+    device_whole(&k, w, (void *const[OUT_COUNT]){pruned}, NULL, arena);
+    memcpy(w, pruned, (size_t)t->count * sizeof *w);
+    arena_reset(arena, mark);
+}
+
+static void scale_columns(const Layer *layer, const Tensor *t, const float *s, float *w) {
+    const int64_t width = t->dims[1];
+    for (int64_t i = 0; i < t->count; i++) {
+        w[i] *= s[turned(layer) ? i / width : i % width];
+    }
+}
+
+/* In the tensor's order. */
+static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, float *w,
+                 Arena *arena) {
+    const Tensor *t = planned->layer->weight;
+    const uint8_t *bytes = tensor_bytes(solve->s, t, solve->s->arena);
+    TRY(bytes);
+    array_convert(t->type, false, bytes, K_FLOAT, w, (size_t)t->count);
+    const Rule *rule = planned->owner[0].rule;
+    for (size_t i = 0; rule && i < rule->steps.len && rule->steps.at[i] != until; i++) {
+        const Step *step = rule->steps.at[i];
+        if (step == planned->prune_step) {
+            prune(planned, w, arena);
+        } else if (step == planned->smooth_step || step == planned->awq_step) {
+            scale_columns(planned->layer, t, solve->ties[planned->tie].s, w);
+        }
+    }
+    return true;
+}
+
+bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena *arena,
+                Rows *out) {
+    const Layer *layer = planned->layer;
+    const Tensor *t = layer->weight;
+    *out = (Rows){.rows = t->dims[layer->channel_axis], .k = t->dims[layer->reduce_axis]};
+    out->w = arena_many(arena, float, (size_t)t->count);
+    const ArenaMark mark = arena_mark(arena);
+    float *w = arena_many(arena, float, (size_t)t->count);
+    TRY(edit(solve, planned, until, w, arena));
+    to_rows(layer, w, out);
+    arena_reset(arena, mark);
+    return true;
+}
+
+/* ---- scales and codes */
+
+/* Scales of rows in the order of OUT_SCALES. */
+static KernelGiven give(const Layer *layer, const Scales *scales, bool asymmetric, Arena *arena) {
+    uint32_t *codes = arena_many(arena, uint32_t, (size_t)scales->count);
+    float *zeros = arena_many(arena, float, (size_t)scales->count);
+    const int64_t blocks = scales->row_step > 0 ? scales->row_step : 1;
+    for (int64_t i = 0; i < scales->count; i++) {
+        const int64_t row = i / blocks, block = i % blocks;
+        const bool across = turned(layer) && scales->row_step > 1;
+        const int64_t at = across ? block * scales->rows + row : i;
+        codes[at] = scales->codes[i];
+        zeros[at] = scales->zeros[i];
+    }
+    return (KernelGiven){codes, asymmetric ? zeros : NULL, scales->super};
+}
+
+typedef struct WeightWork {
+    Solve *solve;
+    const PlanLayer *planned;
+    const Spread *spread;
+    Arena *arena;
+    Rows rows;      /* what there is to round */
+    bool given;     /* scales and values are decided: */
+    Scales scales;
+    float *rounded; /* [rows][k]; NULL: to the nearest */
+} WeightWork;
+
+static bool clips(const PlanLayer *planned) {
+    const Value *clip = solve_argument(planned->awq_step, "clip");
+    return clip && clip->flag && planned->format.granule != GRANULE_TENSOR;
+}
+
+static double number_of(const Value *value, const char *name, double otherwise) {
+    for (size_t i = 0; value && i < value->args.len; i++) {
+        const BoundArg *arg = &value->args.at[i];
+        if (arg->value && strcmp(arg->param->name, name) == 0) {
+            return arg->value->type == VALUE_INT ? (double)arg->value->integer : arg->value->number;
+        }
+    }
+    return otherwise;
+}
+
+static bool natural_order(const Value *value) {
+    for (size_t i = 0; value && i < value->args.len; i++) {
+        const BoundArg *arg = &value->args.at[i];
+        if (arg->value && strcmp(arg->param->name, "order") == 0) {
+            return str_is(arg->value->text, "natural");
+        }
+    }
+    return false;
+}
+
+/* The Gram matrix of what the weight meets: of the scaled input. */
+static const double *gram_of(WeightWork *w) {
+    const int64_t k = w->rows.k;
+    const double *gram = stat_gram(solve_stat(w->solve, w->planned), 0);
+    if (w->planned->tie < 0) {
+        return gram;
+    }
+    double *scaled = arena_many(w->arena, double, (size_t)(k * k));
+    channel_scale_gram(gram, k, w->solve->ties[w->planned->tie].s, scaled);
+    return scaled;
+}
+
+static bool round_gptq(WeightWork *w, const Grid *grid, const double *gram) {
+    const int64_t count = w->rows.rows * w->rows.k;
+    const Value *said = w->planned->round_value;
+    Gptq gptq = {.grid = grid, .w = w->rows.w, .gram = gram, GPTQ_DEFAULTS};
+    gptq.order = natural_order(said) ? GPTQ_NATURAL : GPTQ_STATIC;
+    gptq.damp = number_of(said, "damp", gptq.damp);
+    gptq.block = (int64_t)number_of(said, "block", (double)gptq.block);
+    if (w->planned->prune != PRUNE_NONE) {
+        uint8_t *zero = arena_many(w->arena, uint8_t, (size_t)count);
+        for (int64_t i = 0; i < count; i++) {
+            zero[i] = w->rows.w[i] == 0.0f;
+        }
+        gptq.zero = zero;
+    }
+    w->rounded = arena_many(w->arena, float, (size_t)count);
+    GptqReport report;
+    return gptq_round(&gptq, &w->scales, w->rounded, &report, w->arena, w->spread);
+}
+
+static bool decide(WeightWork *w) {
+    const PlanLayer *planned = w->planned;
+    const bool gptq = planned->round == ROUND_GPTQ, clip = clips(planned);
+    if (!planned->quantized || !(gptq || clip)) {
+        return true;
+    }
+    const Grid grid = solve_grid(planned);
+    const double *gram = gram_of(w);
+    w->given = true;
+    w->scales = scales_new(w->arena, &grid, w->rows.rows, w->rows.k);
+    TRY(grid_scales(&grid, w->rows.w, &w->scales, w->arena, w->spread));
+    if (clip) {
+        const float *narrow = gram_narrow(w->arena, gram, w->rows.k);
+        TRY(clip_scales(&grid, w->rows.w, narrow, &w->scales, w->arena, w->spread));
+    }
+    return !gptq || round_gptq(w, &grid, gram);
+}
+
+/* What a kernel op wants of a weight whose values and scales are decided. */
+static void encode(WeightWork *w, Solved *one) {
+    Session *s = w->solve->s;
+    const Layer *layer = w->planned->layer;
+    Kernel k = one->kernel;
+    const int own = k.source;
+    k.prune = PRUNE_NONE; /* done */
+    k.source = k.format ? K_FLOAT : own;
+    for (KernelOutput out = 0; out < OUT_COUNT; out++) {
+        const int64_t size = kernel_output_size(&k, out);
+        one->outs[out] = size > 0 ? arena_alloc(s->arena, (size_t)size) : NULL;
+    }
+    float *edited = arena_many(w->arena, float, (size_t)k.count);
+    from_rows(layer, &w->rows, edited);
+    float *values = edited;
+    if (w->rounded) {
+        values = arena_many(w->arena, float, (size_t)k.count);
+        from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded}, values);
+    }
+    if (!k.format) { /* a float weight, for weights = float */
+        array_convert(K_FLOAT, false, values, own, one->outs[OUT_CODES], (size_t)k.count);
+        return;
+    }
+    if (!w->given) {
+        device_whole(&k, edited, one->outs, &one->metrics, w->arena);
+        return;
+    }
+    const KernelGiven given = give(layer, &w->scales, k.format->asymmetric, w->arena);
+    kernel_given(&k, values, &given, one->outs);
+    kernel_reference_metrics(&k, edited, one->outs, &one->metrics);
+}
+
+bool solve_weights(Solve *solve, const Spread *spread) {
+    Session *s = solve->s;
+    for (size_t i = 0; i < solve->solved->len;) {
+        if (session_stopped(s)) {
+            return false;
+        }
+        if (s->progress) {
+            s->progress(s->progress_user, "solve", i, solve->solved->len);
+        }
+        Solved *one = &solve->solved->at[i];
+        WeightWork w = {.solve = solve, .spread = spread, .arena = arena_open()};
+        w.planned = &solve->plan->layers_planned.at[one->layer];
+        bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
+        const Str name = one->name;
+        for (; ok && i < solve->solved->len && str_eq(solve->solved->at[i].name, name); i++) {
+            encode(&w, &solve->solved->at[i]);
+        }
+        arena_close(w.arena);
+        TRY(ok);
+    }
+    return true;
+}

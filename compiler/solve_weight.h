@@ -1,0 +1,23 @@
+/* Inside of solve: weights as rows of output channels, and what becomes of them. */
+#ifndef COMPILER_SOLVE_WEIGHT_H
+#define COMPILER_SOLVE_WEIGHT_H
+#include "compiler/solve.h"
+#include "runtime/calib/grid.h"
+
+typedef struct Rows {
+    int64_t rows, k;
+    float *w; /* [rows][k] */
+} Rows;
+
+/* A quantized layer's weight after the steps before `until` (NULL: all) that change weights: masks,
+ * factors of ties that are solved. */
+bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena *arena, Rows *out);
+Grid solve_grid(const PlanLayer *planned);
+/* Stat of what the layer reads; the plan has asked for it. */
+Stat *solve_stat(const Solve *solve, const PlanLayer *planned);
+const Value *solve_argument(const Step *step, const char *name);
+
+/* All weights of Solve.solved. */
+bool solve_weights(Solve *solve, const Spread *spread);
+
+#endif
