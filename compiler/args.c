@@ -29,18 +29,20 @@ static const VerbRow verbs[] = {
      "compress without keeping the result; where the time goes"},
     {"fmt", VERB_FMT, 1, -1, "[--check | --diff] FILE...", "one canonical style; `-` is stdin"},
     {"doctor", VERB_DOCTOR, 0, 0, "[--device cuda]", "driver, GPU, NVRTC, cache: what works here"},
+    {"data", VERB_DATA, 2, -1, "describe FILE... [MODEL]", "arrays, ranges, which input each fits"},
     {"opt", VERB_OPT, 1, 1, "--pass NAME FILE.ir", "run one pass on IR text (for developers)"},
     {"help", VERB_HELP, 0, 1, "[VERB]", "this page"},
 };
 
 /* In the language's design, not in this build. */
 static const char *const verbs_later[] = {"diff",   "restore", "repl", "lock",  "verify",
-                                          "vendor", "lsp",   "import",  "data", "stats", NULL};
+                                          "vendor", "lsp",   "import",  "stats", NULL};
 
 typedef enum FlagKind {
     FLAG_BOOL,
     FLAG_TEXT,
     FLAG_PARAM,
+    FLAG_DATA,
     FLAG_COUNT,
     FLAG_SIZE,
     FLAG_INLINE,
@@ -61,8 +63,8 @@ static const Flag flags[] = {
     {'o', "output", "FILE", FLAG_TEXT, FIELD(output), RUNS,
      "where the result goes (default: STEM.mor.onnx here)"},
     {'e', "recipe", "TEXT", FLAG_INLINE, 0, RECIPES, "a recipe on the command line"},
-    {'p', "param", "NAME=EXPR", FLAG_PARAM, 0, RECIPES,
-     "set a parameter of the recipe; repeatable"},
+    {'p', "param", "NAME=EXPR", FLAG_PARAM, 0, RECIPES, "set a recipe's parameter; repeatable"},
+    {0, "data", "NAME=PATH", FLAG_DATA, 0, RECIPES, "read a recipe's data from another file"},
     {0, "params", "FILE", FLAG_TEXT, FIELD(params_file), RECIPES,
      "parameters from a file of `let NAME = EXPR` lines"},
     {0, "target", "SM", FLAG_TEXT, FIELD(target), RECIPES, "GPU that will run the model: sm_90"},
@@ -75,8 +77,7 @@ static const Flag flags[] = {
      "print one stage and stop; `-d list` names them"},
     {0, "device", "auto|host|cuda[:N]", FLAG_TEXT, FIELD(device), RUNS | ON(VERB_DOCTOR),
      "what runs the kernels"},
-    {0, "threads", "N", FLAG_COUNT, FIELD(threads), RUNS,
-     "worker threads (default: one a processor)"},
+    {0, "threads", "N", FLAG_COUNT, FIELD(threads), RUNS, "workers (default: one a processor)"},
     {0, "memory", "SIZE", FLAG_SIZE, FIELD(memory), RUNS,
      "cap on tensors in flight: 64MiB"},
     {0, "cache-dir", "DIR", FLAG_TEXT, FIELD(cache_dir), RUNS | ON(VERB_PLAN) | ON(VERB_DOCTOR),
@@ -93,7 +94,6 @@ static const Flag flags[] = {
     {'v', "verbose", NULL, FLAG_BOOL, FIELD(verbose), ANY, "every layer, times"},
     {0, "color", "auto|always|never", FLAG_TEXT, FIELD(color), ANY, "colours of messages"},
     {0, "no-input", NULL, FLAG_BOOL, 0, ANY, "never ask (morc never does)"},
-    {0, "data", "NAME=PATH", FLAG_LATER, 0, ANY, "rebind a recipe's data"},
     {0, "report", "FILE", FLAG_LATER, 0, ANY, "write a report"},
     {0, "stats", "FILE", FLAG_LATER, 0, ANY, "keep calibration statistics"},
     {0, "seed", "N", FLAG_LATER, 0, ANY, "seed of random numbers"},
@@ -148,8 +148,8 @@ static bool unknown_flag(Parser *p, int i, Str name) {
 }
 
 static bool bad_value(Parser *p, int i, const Flag *flag, const char *expected) {
-    Diag *d =
-        diag_error(p->s, "E1110", argument_span(p, i), "`--%s` takes %s", flag->name, expected);
+    Span at = argument_span(p, i);
+    Diag *d = diag_error(p->s, "E1110", at, "`--%s` takes %s", flag->name, expected);
     diag_label(d, "not %s", expected);
     return false;
 }
@@ -178,10 +178,11 @@ static bool parse_size(Str text, uint64_t *out) {
     return digits > 0 && n > 0 && !__builtin_mul_overflow(n, unit, out);
 }
 
-static bool take_param(Parser *p, int i, Str text) {
+static bool take_named(Parser *p, int i, const Flag *flag, Str text) {
     int64_t eq = str_find(text, '=');
     if (eq <= 0) {
-        Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`-p` takes NAME=EXPR");
+        Diag *d = diag_error(p->s, "E1110", argument_span(p, i), "`-%s` takes %s",
+                             flag->brief ? "p" : "-data", flag->value);
         diag_label(d, "no `=` with a name before it");
         return false;
     }
@@ -190,7 +191,8 @@ static bool take_param(Parser *p, int i, Str text) {
     ParamFlag param = {str_slice(text, 0, (size_t)eq),
                        str_slice(text, (size_t)eq + 1, text.len),
                        {word.source, word.offset + skip, (uint32_t)eq}};
-    vec_push(p->s->arena, &p->args->params, param);
+    ParamFlagList *list = flag->kind == FLAG_DATA ? &p->args->data : &p->args->params;
+    vec_push(p->s->arena, list, param);
     return true;
 }
 
@@ -217,7 +219,8 @@ static bool set_flag(Parser *p, int at, int i, const Flag *flag, Str value) {
         *(Str *)(base + flag->field) = value;
         return value.len > 0 || bad_value(p, i, flag, flag->value);
     case FLAG_PARAM:
-        return take_param(p, i, value);
+    case FLAG_DATA:
+        return take_named(p, i, flag, value);
     case FLAG_INLINE:
         p->args->inline_recipe = value;
         p->args->has_inline = true;
@@ -231,8 +234,8 @@ static bool set_flag(Parser *p, int at, int i, const Flag *flag, Str value) {
     case FLAG_LATER:
         break;
     }
-    Diag *d =
-        diag_error(p->s, "E1110", argument_span(p, at), "`--%s` is not in this build", flag->name);
+    Span word = argument_span(p, at);
+    Diag *d = diag_error(p->s, "E1110", word, "`--%s` is not in this build", flag->name);
     diag_label(d, "part of the language, not built yet");
     return false;
 }
@@ -275,9 +278,9 @@ static bool take_flag(Parser *p, int *i) {
         value = str_from(p->argv[++*i]);
     }
     long row = flag - flags;
-    if (p->used[row] && flag->value && flag->kind != FLAG_PARAM) {
-        Diag *d =
-            diag_error(p->s, "E1110", argument_span(p, at), "`--%s` is given twice", flag->name);
+    if (p->used[row] && flag->value && flag->kind != FLAG_PARAM && flag->kind != FLAG_DATA) {
+        Span again = argument_span(p, at);
+        Diag *d = diag_error(p->s, "E1110", again, "`--%s` is given twice", flag->name);
         diag_span(d, argument_span(p, p->used_at[row]), "first here");
         return false;
     }

@@ -14,6 +14,7 @@ typedef enum Verb {
     VERB_FMT,
     VERB_DOCTOR,
     VERB_OPT,
+    VERB_DATA,
     VERB_HELP,
     VERB_VERSION,
     VERB_LIMITS,
@@ -24,6 +25,7 @@ typedef struct ParamFlag {
     Str name, expr;
     Span name_span; /* in a pseudo-source that holds the whole line */
 } ParamFlag;
+typedef Vec(ParamFlag) ParamFlagList;
 
 typedef struct Args {
     Verb verb;
@@ -31,7 +33,8 @@ typedef struct Args {
     Vec(Str) files;    /* positional arguments after the verb */
     Str inline_recipe; /* -e TEXT */
     bool has_inline;
-    Vec(ParamFlag) params; /* -p NAME=EXPR, in order */
+    ParamFlagList params;  /* -p NAME=EXPR, in order */
+    ParamFlagList data;    /* --data NAME=PATH: `expr` is the path */
     Str params_file, output, target, device, dump, color, pass;
     Str cache_dir; /* as given: cubin_cache_root knows the defaults */
     bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix, kernels;

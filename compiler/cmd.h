@@ -10,6 +10,7 @@ bool cmd_fmt(Console *c, const Args *args);
 bool cmd_inspect(Console *c, const Args *args);
 bool cmd_explain(Console *c, const Args *args);
 bool cmd_doctor(Console *c, const Args *args);
+bool cmd_data(Console *c, const Args *args);
 bool cmd_opt(Console *c, const Args *args);
 
 #endif

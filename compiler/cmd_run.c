@@ -1,11 +1,13 @@
 /* `morc RECIPE MODEL` and `morc plan RECIPE MODEL`: the whole pipeline, top to bottom. */
 #include "compiler/bench_report.h"
+#include "compiler/calibrate.h"
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
 #include "compiler/readings.h"
 #include "compiler/run_report.h"
+#include "compiler/solve.h"
 #include "lang/parse.h"
 #include "runtime/base/file.h"
 #include "runtime/base/sanitize.h"
@@ -219,6 +221,31 @@ static void say_device(Run *r) {
     }
 }
 
+/* What the plan takes from data, if it does: statistics, then all that follows from them. */
+static bool calibrate_and_solve(Run *r, Compiled *compiled) {
+    Session *s = r->s;
+    if (!r->plan->data) {
+        return true;
+    }
+    Calibration c = {.args = r->args, .get = r->c->env->get, .model_path = r->model_path};
+    TRY(calibrate(s, r->plan, &c));
+    console_progress_end(r->c);
+    if (!r->c->quiet) {
+        console_say(r->c, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)c.samples,
+                    c.samples == 1 ? "" : "s", c.seconds, str_safe_c(s->arena, c.engine));
+    }
+    Solve work = {.s = s,
+                  .plan = r->plan,
+                  .seen = &c.seen,
+                  .stats = c.stats,
+                  .facts = compiled_facts(compiled),
+                  .solved = compiled_solved(compiled)};
+    const bool ok = solve(&work);
+    stats_close(c.stats);
+    console_progress_end(r->c);
+    return ok;
+}
+
 static bool choose_device(Run *r, const Compiled *compiled) {
     const bool bench = r->args->verb == VERB_BENCH;
     TRY(device_choose(r->s, r->args, compiled_schedule(compiled), r->c->env->get, bench,
@@ -233,7 +260,7 @@ static bool execute(Run *r, Compiled *compiled) {
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!choose_device(r, compiled) ||
+    if (!calibrate_and_solve(r, compiled) || !choose_device(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;

@@ -74,7 +74,7 @@ int exit_of_code(Str code) {
     if (n == 1105 || n == 1106) {
         return 4;
     }
-    return n >= 1000 ? 5 : 1;
+    return n >= 1000 || n == 704 || n == 705 ? 5 : 1;
 }
 
 void console_flush(Console *c) {

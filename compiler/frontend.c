@@ -1,5 +1,6 @@
 /* See frontend.h. */
 #include "compiler/frontend.h"
+#include "compiler/data_wish.h"
 #include "compiler/embedded.h"
 #include "compiler/vocabulary.h"
 #include "lang/parse.h"
@@ -81,7 +82,7 @@ bool frontend_resolve(Session *s, const Args *args, const Ast *ast, Recipe **rec
         .target = args->target,
         .std_file = std_text,
     };
-    return resolve(s, ast, &options, recipe);
+    return resolve(s, ast, &options, recipe) && data_overrides_check(s, args, *recipe);
 }
 
 /* The selector is resolved as the rule of a recipe that does nothing else. */

@@ -173,6 +173,14 @@ static const Param file_params[] = {
 static const Param random_params[] = {
     {.name = "seed", .type = PARAM_INT, .range = "0..", .initial = "0", .doc = "where it begins"},
     {.name = "samples", .type = PARAM_INT, .range = "1..", .initial = "16", .doc = "how many"},
+    {.name = "batch",
+     .type = PARAM_INT,
+     .range = "1..",
+     .initial = "1",
+     .doc = "samples at a time"},
+    {.name = "shape",
+     .type = PARAM_LIST,
+     .doc = "sizes that the model leaves open, in its order"},
     END,
 };
 static const Schema loaders[] = {

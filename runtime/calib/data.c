@@ -17,22 +17,6 @@ static Str path_of(Session *s, const DataWish *wish) {
     return str_format(s->arena, "%.*s%s%.*s", STR_ARG(wish->base), slash, STR_ARG(wish->path));
 }
 
-static bool open_file(Session *s, const DataWish *wish, Dataset *d) {
-    DataFormat format;
-    if (!data_format_named(wish->loader, &format)) {
-        diag_error(s, "E0704", wish->span, "there is no loader `%s` that reads a file",
-                   str_safe_c(s->arena, wish->loader));
-        return false;
-    }
-    const Str folder = wish->scratch.len ? wish->scratch : STR("/var/tmp");
-    d->file = data_file_open(s, format, path_of(s, wish), folder, wish->path_span);
-    TRY(d->file && data_fit(s, wish, d));
-    for (size_t i = 0; i < d->file->count; i++) {
-        TRY(data_file_load(s, d->file, &d->file->arrays[i]));
-    }
-    return true;
-}
-
 static Str shown_name(Session *s, const DataWish *wish) {
     if (wish->name.len) {
         return str_format(s->arena, "`%s`", str_safe_c(s->arena, wish->name));
@@ -40,26 +24,50 @@ static Str shown_name(Session *s, const DataWish *wish) {
     return wish->path.len ? str_safe(s->arena, wish->path) : STR("random data");
 }
 
-Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs, size_t count) {
+static Dataset *make(Session *s, const DataWish *wish, const DataInput *inputs, size_t count) {
     Dataset *d = arena_new(s->arena, Dataset);
     d->shown = shown_name(s, wish);
     d->span = wish->path_span.source ? wish->path_span : wish->span;
     d->slots = arena_many(s->arena, DataSlot, count + 1);
     d->count = count;
-    d->shuffle = wish->shuffle;
     d->seed = wish->seed;
     for (size_t i = 0; i < count; i++) {
         d->slots[i].input = &inputs[i];
         d->slots[i].stream = i;
     }
-    const bool ok =
-        str_is(wish->loader, "random") ? data_fit_random(s, wish, d) : open_file(s, wish, d);
+    return d;
+}
+
+Dataset *dataset_over(Session *s, const DataWish *wish, DataFile *file, const DataInput *inputs,
+                      size_t count) {
+    Dataset *d = make(s, wish, inputs, count);
+    d->file = file;
+    d->shuffle = wish->shuffle;
+    bool ok = data_fit(s, wish, d);
+    for (size_t i = 0; ok && i < file->count; i++) {
+        ok = data_file_load(s, file, &file->arrays[i]);
+    }
     if (!ok) {
         dataset_close(s, d);
         return NULL;
     }
-    d->shuffle = d->shuffle && d->file;
     return d;
+}
+
+Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs, size_t count) {
+    if (str_is(wish->loader, "random")) {
+        Dataset *d = make(s, wish, inputs, count);
+        return data_fit_random(s, wish, d) ? d : NULL;
+    }
+    DataFormat format;
+    if (!data_format_named(wish->loader, &format)) {
+        diag_error(s, "E0704", wish->span, "there is no loader `%s` that reads a file",
+                   str_safe_c(s->arena, wish->loader));
+        return NULL;
+    }
+    const Str folder = wish->scratch.len ? wish->scratch : STR("/var/tmp");
+    DataFile *file = data_file_open(s, format, path_of(s, wish), folder, wish->path_span);
+    return file ? dataset_over(s, wish, file, inputs, count) : NULL;
 }
 
 void dataset_close(Session *s, Dataset *d) {

@@ -53,6 +53,11 @@ typedef struct Dataset Dataset;
 
 /* `inputs` must outlive the Dataset, which lives on the session's arena. */
 Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs, size_t count);
+/* The same over a file that is open already and belongs to the Dataset from now on; the loader and
+ * the path of the wish are not looked at. */
+struct DataFile;
+Dataset *dataset_over(Session *s, const DataWish *wish, struct DataFile *file,
+                      const DataInput *inputs, size_t count);
 void dataset_close(Session *s, Dataset *d); /* NULL is fine; else with the session */
 
 int64_t dataset_samples(const Dataset *d);

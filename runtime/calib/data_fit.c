@@ -5,6 +5,7 @@
 #include "runtime/base/sanitize.h"
 #include "runtime/base/schema.h"
 #include "runtime/calib/array_type.h"
+#include "runtime/calib/data_fit.h"
 #include "runtime/calib/data_parts.h"
 
 typedef struct Fit {
@@ -29,8 +30,8 @@ static const char *safe(const Fit *f, Str text) {
 }
 
 /* "int64 [batch, sequence]" */
-static const char *shape_of(const Fit *f, const DataInput *in) {
-    Buf b = buf_on(f->s->arena);
+static const char *shape_text(Arena *arena, const DataInput *in) {
+    Buf b = buf_on(arena);
     buf_printf(&b, "%s [", array_type_name(in->type));
     for (int i = 0; i < in->rank; i++) {
         const Str name = in->dim_names ? in->dim_names[i] : (Str){0};
@@ -45,6 +46,10 @@ static const char *shape_of(const Fit *f, const DataInput *in) {
     }
     buf_printf(&b, "%s]", in->rank < 0 ? "..." : "");
     return b.data;
+}
+
+static const char *shape_of(const Fit *f, const DataInput *in) {
+    return shape_text(f->s->arena, in);
 }
 
 static const char *shape_of_array(const Fit *f, const DataArray *a) {
@@ -77,16 +82,16 @@ static bool find_input(const Fit *f, Str name, size_t *index) {
 }
 
 /* The one input that an array without a name can be for, or -1. */
-static int64_t only_input(const Fit *f) {
+static int64_t only_input(const DataInput *inputs, size_t count) {
     int64_t found = -1;
     int required = 0;
-    for (size_t i = 0; i < f->d->count; i++) {
-        if (!f->d->slots[i].input->optional) {
+    for (size_t i = 0; i < count; i++) {
+        if (!inputs[i].optional) {
             found = (int64_t)i;
             required++;
         }
     }
-    return required == 1 ? found : f->d->count == 1 ? 0 : -1;
+    return required == 1 ? found : count == 1 ? 0 : -1;
 }
 
 static const char *near_input(const Fit *f, Str name) {
@@ -107,7 +112,8 @@ static size_t match_names(const Fit *f, DataArray **strays) {
     size_t stray = 0, at = 0;
     for (size_t i = 0; i < file->count; i++) {
         DataArray *a = &file->arrays[i];
-        const int64_t only = a->name.len == 0 ? only_input(f) : -1;
+        const int64_t only =
+            a->name.len == 0 && f->d->count ? only_input(f->d->slots[0].input, f->d->count) : -1;
         if (only >= 0) {
             f->d->slots[only].array = a;
         } else if (a->name.len && find_input(f, a->name, &at)) {
@@ -199,6 +205,26 @@ static bool fit_slot(Fit *f, DataSlot *slot) {
     }
     slot->plain = a->type == in->type && !a->swapped && !a->fortran;
     return true;
+}
+
+Str data_fit_words(Session *s, const DataArray *array, const DataInput *inputs, size_t count,
+                   int64_t *input) {
+    int64_t at = array->name.len == 0 ? only_input(inputs, count) : -1;
+    for (size_t i = 0; i < count && array->name.len; i++) {
+        at = str_eq(inputs[i].name, array->name) ? (int64_t)i : at;
+    }
+    *input = -1;
+    if (at < 0) {
+        return str_is(array->name, "labels") ? STR("labels, kept for accuracy")
+                                             : STR("no input is called so");
+    }
+    const DataInput *in = &inputs[at];
+    if (!array_convertible(array->type, in->type) || role_of(in, array) == DATA_ABSENT) {
+        return str_format(s->arena, "does not fit %s: %s", str_safe_c(s->arena, in->name),
+                          shape_text(s->arena, in));
+    }
+    *input = at;
+    return str_format(s->arena, "fits %s", str_safe_c(s->arena, in->name));
 }
 
 /* A dimension that the model names has one size in all arrays. */

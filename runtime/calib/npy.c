@@ -78,10 +78,10 @@ static bool unsupported(const Reader *r, Str descr) {
     const char *what = kind == 'c'                  ? "complex numbers"
                        : kind == 'S' || kind == 'U' ? "strings"
                        : kind == 'M' || kind == 'm' ? "dates or times"
-                       : kind == 'V'                ? "raw bytes (bfloat16 is kept by safetensors)"
+                       : kind == 'V'                ? "raw bytes, as numpy writes bfloat16"
                                                     : NULL;
     if (what) {
-        return bad(r, str_format(r->arena, "its type %s is not a number: %s", shown, what));
+        return bad(r, str_format(r->arena, "its elements are %s (type %s)", what, shown));
     }
     return bad(r, str_format(r->arena, "its type %s is not known", shown));
 }

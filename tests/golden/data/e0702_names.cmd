@@ -1,0 +1,1 @@
+# run: { printf "\\172\\000\\000\\000\\000\\000\\000\\000"; printf %s '{"idz":{"dtype":"I64","shape":[1,2],"data_offsets":[0,16]},"input_idz":{"dtype":"I32","shape":[2],"data_offsets":[16,24]}}'; head -c 24 /dev/zero; } >$TMP/x.safetensors; morc data describe $TMP/x.safetensors ../../models/pylm-1m/model.onnx

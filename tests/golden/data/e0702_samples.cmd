@@ -1,0 +1,1 @@
+# run: { printf "\\223NUMPY\\001\\000\\074\\000{'descr': '<i8', 'fortran_order': False, 'shape': (0, 3), }\\n"; head -c 0 /dev/zero; } >$TMP/x.npy; morc data describe $TMP/x.npy ../../models/pylm-1m/model.onnx

@@ -1,0 +1,1 @@
+# run: { printf "\\223NUMPY\\001\\000\\074\\000{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\\n"; head -c 24 /dev/zero; } >$TMP/x.npy; morc data describe $TMP/x.npy ../../models/pylm-1m/model.onnx

@@ -1,0 +1,1 @@
+# run: { printf "\\223NUMPY\\001\\000\\071\\000{'descr': '|O', 'fortran_order': False, 'shape': (2,), }\\n"; head -c 24 /dev/zero; } >$TMP/x.npy; printf "\\200\\004\\225\\001" >$TMP/y.npy; morc data describe $TMP/x.npy; morc data describe $TMP/y.npy $TMP/absent.npz

@@ -1,0 +1,1 @@
+# run: TMPDIR=$TMP/absent morc data describe ../../models/pylm-1m/eval.npz
