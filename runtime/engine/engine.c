@@ -18,6 +18,9 @@ bool engine_ok(const Engine *e, OrtStatus *status, const char *doing, Str *why) 
     const char *said = e->call.GetErrorMessage(status);
     snprintf(text, sizeof text, "%s", said ? said : "");
     e->call.ReleaseStatus(status);
+    for (size_t n = strlen(text); n > 0 && strchr(" \n", text[n - 1]); n--) {
+        text[n - 1] = 0;
+    }
     if (!text[0] && ort_log_take(text) == 0) {
         snprintf(text, sizeof text, "it does not say why");
     }
@@ -56,15 +59,14 @@ static bool fill_table(Engine *e, const OrtTable *table, const Dl_info *home, St
     return true;
 }
 
-/* "1.18.0" and later. GetApi of an older library would print a line by itself. */
-static bool new_enough(Str version) {
+bool engine_at_least(Str version, uint64_t least) {
     uint64_t major, minor;
     const size_t m = str_digits(version, &major);
     if (m == 0 || m >= version.len || version.data[m] != '.' ||
         str_digits(str_slice(version, m + 1, version.len), &minor) == 0) {
         return false;
     }
-    return major > 1 || (major == 1 && minor >= ORT_ABI_VERSION);
+    return major > 1 || (major == 1 && minor >= least);
 }
 
 static bool read_table(Engine *e, Str *why) {
@@ -80,7 +82,7 @@ static bool read_table(Engine *e, Str *why) {
     }
     e->path = str_safe(arena, str_copy(arena, str_from(home.dli_fname)));
     e->version = str_safe(arena, str_copy(arena, str_from(base->GetVersionString())));
-    if (!new_enough(e->version)) {
+    if (!engine_at_least(e->version, ORT_ABI_VERSION)) { /* GetApi would print a line by itself */
         *why = str_format(arena, "it is version %.*s; 1.%d is the oldest that will do",
                           STR_ARG(e->version), ORT_ABI_VERSION);
         return false;
@@ -258,7 +260,7 @@ Engine *engine_open(Session *s, const EngineWish *wish, Str *why) {
 Engine *engine_need(Session *s, const EngineWish *wish, Span at) {
     Str why = {0};
     Engine *e = engine_open(s, wish, &why);
-    if (!e) {
+    if (!e && !session_stopped(s)) {
         Diag *d = diag_error(s, "E1108", at, "this needs an engine that runs the model");
         diag_line(d, "%.*s", STR_ARG(why));
         diag_help(d,

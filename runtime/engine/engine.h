@@ -39,7 +39,8 @@ typedef struct EngineWish {
  * new enough (1.18) and does what engine_selftest.c asks of it. Threads are started: whoever forks
  * (gpu_probe, jit_open) must have done so. */
 Engine *engine_open(Session *s, const EngineWish *wish, Str *why);
-/* The same; a failure is reported: E1108, with the place of the step that needs an engine. */
+/* The same; a failure is reported, unless the session is stopped: E1108, with the place of the step
+ * that needs an engine. */
 Engine *engine_need(Session *s, const EngineWish *wish, Span at);
 void engine_close(Session *s, Engine *e); /* its models too; NULL is fine */
 
@@ -61,7 +62,7 @@ typedef enum EngineLevel {               /* how the library may rewrite the grap
 typedef struct EngineLoad {
     const void *bytes; /* an ONNX file; borrowed until the model is closed */
     size_t size;
-    Str folder;  /* of its external data; empty: it has none */
+    Str folder;  /* of its external data (1.21 reads all of it); empty: it has none */
     int threads; /* 0: the session's */
     EngineLevel level;
     const struct EngineObserver *observer; /* of its mor.Observe nodes, borrowed; NULL: has none */

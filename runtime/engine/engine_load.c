@@ -158,10 +158,18 @@ static bool add_observers(EngineModel *m, const EngineObserver *observer, Str *w
 static bool load_model(EngineModel *m, const EngineLoad *load, Str *why) {
     const Engine *e = m->engine;
     TRY(set_options(m, load, why) && add_observers(m, load->observer, why));
-    TRY(engine_ok(e,
-                  e->call.CreateSessionFromArray(e->env, load->bytes, load->size, m->held.options,
-                                                 &m->session),
-                  "loading the model", why));
+    enum { EXTERNAL = 21 }; /* 1.20 reads external data of a model in memory, but not all of it */
+    const bool loaded = engine_ok(e,
+                                  e->call.CreateSessionFromArray(e->env, load->bytes, load->size,
+                                                                 m->held.options, &m->session),
+                                  "loading the model", why);
+    if (!loaded && load->folder.len > 0 && !engine_at_least(e->version, EXTERNAL)) {
+        *why = str_format(m->s->arena,
+                          "%.*s (it has external data, for which ONNX Runtime 1.%d or later is "
+                          "needed; this is %.*s)",
+                          STR_ARG(*why), EXTERNAL, STR_ARG(e->version));
+    }
+    TRY(loaded);
     e->call.ReleaseSessionOptions(m->held.options);
     m->held.options = NULL;
     return read_ports(m, why);

@@ -60,6 +60,8 @@ struct EngineModel {
 
 /* Takes the status. True when there is none; else *why is "DOING: what the library says". */
 bool engine_ok(const Engine *e, OrtStatus *status, const char *doing, Str *why);
+/* Whether a version is 1.LEAST or later. */
+bool engine_at_least(Str version, uint64_t least);
 /* Adds the provider to options; `held` keeps the provider's own until it is released. */
 bool engine_add_cuda(const Engine *e, OrtSessionOptions *options, OrtCudaOptions **held, Str *why);
 /* dims: room for ENGINE_RANK. The status when it is not a tensor that can be looked at. */

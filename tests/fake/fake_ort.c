@@ -12,22 +12,9 @@
 #define EXPORT __attribute__((visibility("default")))
 
 enum { SLOTS = 300, RANK = 8, COLUMNS = 3, NODE_SLOT = 5 };
-typedef enum Kind {
-    FREED,
-    STATUS,
-    ENV,
-    MEMORY,
-    OPTIONS,
-    SESSION,
-    RUN_OPTIONS,
-    VALUE,
-    TYPE,
-    SHAPE,
-    DOMAIN,
-    TEXT,
-    LIST,
-    CUDA,
-} Kind;
+enum { FREED, STATUS, ENV, MEMORY, OPTIONS, SESSION, RUN_OPTIONS, VALUE, TYPE, SHAPE };
+enum { DOMAIN = SHAPE + 1, TEXT, LIST, CUDA };
+typedef int Kind; /* one of these */
 
 #define PLAIN(name)                                                                                \
     struct name {                                                                                  \
@@ -103,7 +90,7 @@ static void reset(void) {
     memset(&fake, 0, sizeof fake);
     fake.known = true;
     failpoints_set(getenv("FAKE_ORT"));
-    snprintf(fake.version, sizeof fake.version, "%s", setting("FAKE_ORT_VERSION", "1.20.0"));
+    snprintf(fake.version, sizeof fake.version, "%s", setting("FAKE_ORT_VERSION", "1.21.0"));
     snprintf(fake.table, sizeof fake.table, "%s", setting("FAKE_ORT_TABLE", ""));
     pthread_mutex_unlock(&lock);
 }
@@ -157,9 +144,14 @@ static OrtStatus *enter(const char *entry) {
     return code ? refuse(code, text) : NULL;
 }
 
-/* Calls that only may fail, and calls that make something. */
+/* Calls that only may fail, that give something they know, and that make something. */
 #define CALL(name, ...)                                                                            \
     static OrtStatus *name(__VA_ARGS__) {                                                          \
+        return enter(#name);                                                                       \
+    }
+#define GIVES(name, value, ...)                                                                    \
+    static OrtStatus *name(__VA_ARGS__) {                                                          \
+        *out = (value);                                                                            \
         return enter(#name);                                                                       \
     }
 #define MAKER(name, type, kind, ...)                                                               \
@@ -198,11 +190,7 @@ static OrtStatus *CreateEnvWithCustomLogger(OrtLogFunction *log, void *user, int
 
 CALL(DisableTelemetryEvents, const OrtEnv *env)
 MAKER(CreateCpuMemoryInfo, OrtMemoryInfo, MEMORY, int allocator, int memory, OrtMemoryInfo **out)
-static OrtStatus *GetAllocatorWithDefaultOptions(OrtAllocator **out) {
-    *out = &fake.allocator;
-    return enter("GetAllocatorWithDefaultOptions");
-}
-
+GIVES(GetAllocatorWithDefaultOptions, &fake.allocator, OrtAllocator **out)
 static OrtStatus *AllocatorFree(OrtAllocator *allocator, void *text) {
     drop((char *)text - sizeof(Kind), TEXT);
     return enter("AllocatorFree");
@@ -248,21 +236,9 @@ CALL(SessionOptionsAppendExecutionProvider_CUDA_V2, OrtSessionOptions *options,
      const OrtCudaOptions *cuda)
 /* ---- shapes and values */
 
-static OrtStatus *CastTypeInfoToTensorInfo(const OrtTypeInfo *type, const OrtShapeInfo **out) {
-    *out = &type->shape;
-    return enter("CastTypeInfoToTensorInfo");
-}
-
-static OrtStatus *GetTensorElementType(const OrtShapeInfo *shape, int *out) {
-    *out = shape->type;
-    return enter("GetTensorElementType");
-}
-
-static OrtStatus *GetDimensionsCount(const OrtShapeInfo *shape, size_t *out) {
-    *out = shape->rank;
-    return enter("GetDimensionsCount");
-}
-
+GIVES(CastTypeInfoToTensorInfo, &type->shape, const OrtTypeInfo *type, const OrtShapeInfo **out)
+GIVES(GetTensorElementType, shape->type, const OrtShapeInfo *shape, int *out)
+GIVES(GetDimensionsCount, shape->rank, const OrtShapeInfo *shape, size_t *out)
 static OrtStatus *GetDimensions(const OrtShapeInfo *shape, int64_t *dims, size_t rank) {
     memcpy(dims, shape->dims, rank * sizeof *dims);
     dims[0] += lies("GetDimensions");
@@ -305,28 +281,12 @@ static OrtStatus *CreateTensorWithDataAsOrtValue(const OrtMemoryInfo *info, void
     return status;
 }
 
-static OrtStatus *IsTensor(const OrtValue *value, int *out) {
-    *out = 1;
-    return enter("IsTensor");
-}
-
-static OrtStatus *GetTensorMutableData(OrtValue *value, void **out) {
-    *out = value->data;
-    return enter("GetTensorMutableData");
-}
-
+GIVES(IsTensor, 1, const OrtValue *value, int *out)
+GIVES(GetTensorMutableData, value->data, OrtValue *value, void **out)
 /* ---- sessions */
 
-static OrtStatus *SessionGetInputCount(const OrtSession *session, size_t *out) {
-    *out = 1;
-    return enter("SessionGetInputCount");
-}
-
-static OrtStatus *SessionGetOutputCount(const OrtSession *session, size_t *out) {
-    *out = 1;
-    return enter("SessionGetOutputCount");
-}
-
+GIVES(SessionGetInputCount, 1, const OrtSession *session, size_t *out)
+GIVES(SessionGetOutputCount, 1, const OrtSession *session, size_t *out)
 static OrtStatus *give_name(const char *entry, char name, char **out) {
     OrtStatus *status = enter(entry);
     if (!status) {
@@ -415,12 +375,8 @@ static OrtStatus *Run(OrtSession *session, const OrtRunOptions *options,
 
 /* ---- what a custom op calls */
 
-static OrtStatus *KernelInfoGetAttribute_int64(const OrtKernelInfo *info, const char *name,
-                                               int64_t *out) {
-    *out = strcmp(name, "slot") == 0 ? NODE_SLOT : -1;
-    return enter("KernelInfoGetAttribute_int64");
-}
-
+GIVES(KernelInfoGetAttribute_int64, strcmp(name, "slot") == 0 ? NODE_SLOT : -1,
+      const OrtKernelInfo *info, const char *name, int64_t *out)
 static OrtStatus *KernelInfo_GetNodeName(const OrtKernelInfo *info, char *out, size_t *size) {
     OrtStatus *status = enter("KernelInfo_GetNodeName");
     if (out) {
@@ -430,12 +386,8 @@ static OrtStatus *KernelInfo_GetNodeName(const OrtKernelInfo *info, char *out, s
     return status;
 }
 
-static OrtStatus *KernelContext_GetInput(const OrtKernelContext *context, size_t i,
-                                         const OrtValue **out) {
-    *out = context->in;
-    return enter("KernelContext_GetInput");
-}
-
+GIVES(KernelContext_GetInput, context->in, const OrtKernelContext *context, size_t i,
+      const OrtValue **out)
 static OrtStatus *KernelContext_GetOutput(OrtKernelContext *context, size_t i, const int64_t *dims,
                                           size_t rank, OrtValue **out) {
     OrtStatus *status = enter("KernelContext_GetOutput");
@@ -460,12 +412,8 @@ static OrtStatus *KernelContext_ParallelFor(const OrtKernelContext *context, Ort
     return status;
 }
 
-static OrtStatus *ShapeInferContext_GetInputTypeShape(const OrtInferContext *context, size_t i,
-                                                      OrtShapeInfo **out) {
-    *out = (OrtShapeInfo *)(uintptr_t)&context->in;
-    return enter("ShapeInferContext_GetInputTypeShape");
-}
-
+GIVES(ShapeInferContext_GetInputTypeShape, (OrtShapeInfo *)(uintptr_t)&context->in,
+      const OrtInferContext *context, size_t i, OrtShapeInfo **out)
 CALL(ShapeInferContext_SetOutputTypeShape, const OrtInferContext *context, size_t i,
      const OrtShapeInfo *shape)
 /* ---- releasing */

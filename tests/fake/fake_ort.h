@@ -4,7 +4,7 @@
  *
  * Environment, read by the first call and by `reset`:
  *   FAKE_ORT          calls that fail (failpoints.h); CODE is the status'
- *   FAKE_ORT_VERSION  (1.20.0)
+ *   FAKE_ORT_VERSION  (1.21.0)
  *   FAKE_ORT_TABLE    none: there is no table; hole:NAME, stray:NAME: that slot is NULL, or leads
  * out of the library; lie:NAME: that slot answers something else than it should (GetErrorMessage,
  * GetDimensions, KernelContext_ParallelFor, Run) */

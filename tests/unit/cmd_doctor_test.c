@@ -52,7 +52,7 @@ static void a_gpu_is_shown_unless_the_host_is_asked_for(void **state) {
     assert_int_equal(code, 0);
     assert_has(text, "GPU", false);
     assert_has(text, "processor ", true);
-    assert_has(text, "\nengine        ONNX Runtime 1.20.0 (", true);
+    assert_has(text, "\nengine        ONNX Runtime 1.21.0 (", true);
     assert_has(text, "/fake/ort/libonnxruntime.so), CUDA, CPU\n", true);
     free(text);
     free(doctor(&sys_real, "cuda", &code));

@@ -111,7 +111,7 @@ static void other_libraries_are_refused(void **state) {
     (void)state;
     char said[2000];
     assert_int_equal(unit_child(a_library_without_its_table, NULL, said, sizeof said), 0);
-    assert_has(said, "it is version 1.20.0, but has no interface of version 18");
+    assert_has(said, "it is version 1.21.0, but has no interface of version 18");
     asked = MORC_BINARY_DIR "/fake/odd/../libnvrtc.so.13";
     char *text = refusal(ENGINE_CPU);
     assert_has(text, "it is not ONNX Runtime: it has no OrtGetApiBase");
@@ -159,6 +159,34 @@ static const char *see(void *user, int64_t slot, const EngineTensor *x, const Sp
     (void)x;
     (void)spread;
     return user;
+}
+
+static void old_ones_cannot_read_all_external_data(void **state) {
+    (void)state;
+    for (int minor = 20; minor <= 21; minor++) {
+        char version[20];
+        snprintf(version, sizeof version, "1.%d.1", minor);
+        setenv("FAKE_ORT_VERSION", version, 1);
+        fake->reset();
+        unsetenv("FAKE_ORT_VERSION");
+        Session *s = session_open(&sys_real);
+        const EngineWish wish = {.get = get};
+        Str why = {0};
+        Engine *e = engine_open(s, &wish, &why);
+        assert_non_null(e);
+        fake->failures("CreateSessionFromArray:1:1,CreateSessionFromArray:2:1");
+        EngineLoad load = {.bytes = ""};
+        assert_null(engine_load(s, e, &load, &why));
+        assert_null(strstr(str_c(s->arena, why), "external data"));
+        load.folder = STR("here");
+        assert_null(engine_load(s, e, &load, &why));
+        assert_int_equal(strstr(str_c(s->arena, why), "1.21 or later is needed; this is 1.20.1)") !=
+                             NULL,
+                         minor == 20);
+        session_close(s);
+        assert_int_equal(fake->live(), 0);
+    }
+    fake->reset();
 }
 
 /* Everything, on a session that the caller closes. */
@@ -219,6 +247,10 @@ static void the_need_is_reported(void **state) {
     assert_has(text, "r.mor:1:13");
     assert_has(text, "no libonnxruntime.so is there; `pip install onnxruntime` brings");
     assert_int_equal(s->diags.errors, 1);
+    atomic_int stop = 2; /* who stops morc wants to read nothing more */
+    s->stop = &stop;
+    assert_null(engine_need(s, &wish, NO_SPAN));
+    assert_int_equal(s->diags.errors, 1);
     session_close(s);
 }
 
@@ -232,9 +264,13 @@ static int set_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_one_opens),      cmocka_unit_test(old_ones_are_refused),
-        cmocka_unit_test(tables_are_checked),    cmocka_unit_test(other_libraries_are_refused),
-        cmocka_unit_test(every_status_is_taken), cmocka_unit_test(memory_may_run_out_anywhere),
+        cmocka_unit_test(a_good_one_opens),
+        cmocka_unit_test(old_ones_are_refused),
+        cmocka_unit_test(tables_are_checked),
+        cmocka_unit_test(other_libraries_are_refused),
+        cmocka_unit_test(every_status_is_taken),
+        cmocka_unit_test(old_ones_cannot_read_all_external_data),
+        cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(the_need_is_reported),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

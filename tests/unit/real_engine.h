@@ -1,20 +1,19 @@
-/* The ONNX Runtime of build/venv for tests in this process, and models with observers from the text
- * of tiny_model.h. Where there is none (no ./dev setup), tests say so and are skipped; one that is
- * there and does not open fails them. */
+/* The ONNX Runtime of build/venv, or what MORC_ORT names, for tests in this process, and models
+ * with observers from the text of tiny_model.h. Where there is none (no ./dev setup), tests say so
+ * and are skipped; one that is there and does not open fails them. */
 #ifndef TESTS_UNIT_REAL_ENGINE_H
 #define TESTS_UNIT_REAL_ENGINE_H
 #include "runtime/engine/observe.h"
 #include "tests/unit/tiny_model.h"
 #include "tests/unit/unit.h"
 
-static inline const char *no_variable(const char *name) {
-    (void)name;
-    return NULL;
+static inline const char *real_variable(const char *name) {
+    return getenv(name);
 }
 
 /* NULL: there is none, said once a test. */
 static inline Engine *real_engine_or_null(Session *s, EngineProvider provider, const char *test) {
-    const EngineWish wish = {.provider = provider, .get = no_variable};
+    const EngineWish wish = {.provider = provider, .get = real_variable};
     Str why = {0};
     Engine *e = engine_open(s, &wish, &why);
     if (!e && !str_starts(why, STR("ONNX Runtime is not installed"))) {
