@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <string.h>
 #include <time.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 #include "compiler/data_wish.h"
 #include "compiler/instrument.h"
