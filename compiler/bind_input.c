@@ -9,8 +9,8 @@ static bool is_step(const Step *step, const char *name) {
 }
 
 static const Value *argument(const Step *step, const char *name) {
-    const BoundArg *arg = step_arg(step, name);
-    return arg ? arg->value : NULL;
+    const bool has = step && schema_param(step->schema, str_from(name));
+    return has ? step_arg(step, name)->value : NULL;
 }
 
 /* ---- one step on one layer */

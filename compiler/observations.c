@@ -3,8 +3,8 @@
 #include <string.h>
 
 static const Value *argument(const Step *step, const char *name) {
-    const BoundArg *arg = step ? step_arg(step, name) : NULL;
-    return arg ? arg->value : NULL;
+    const bool has = step && schema_param(step->schema, str_from(name));
+    return has ? step_arg(step, name)->value : NULL;
 }
 
 const Observation *observation_of(const ObservationList *all, const ValueInfo *value,

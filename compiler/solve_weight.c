@@ -10,8 +10,8 @@
 #include <string.h>
 
 const Value *solve_argument(const Step *step, const char *name) {
-    const BoundArg *arg = step ? step_arg(step, name) : NULL;
-    return arg ? arg->value : NULL;
+    const bool has = step && schema_param(step->schema, str_from(name));
+    return has ? step_arg(step, name)->value : NULL;
 }
 
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
