@@ -10,6 +10,23 @@
 #define NEEDED "ONNX Runtime 1.18 or later"
 _Static_assert(ORT_ABI_VERSION == 18, "the texts say so");
 
+/* "FILE:LINE FUNCTION [ONNXRuntimeError] : 1 : FAIL : TEXT\n" -> "TEXT": the place is of use to the
+ * library's authors only. Messages may hold others, so it is done again. */
+static void trim(char text[ENGINE_TEXT]) {
+    const char *mark = "[ONNXRuntimeError] : ";
+    for (const char *at = strstr(text, mark); at; at = strstr(text, mark)) {
+        at += strlen(mark);
+        for (int i = 0; i < 2; i++) { /* the number and the name of the code */
+            const char *end = strstr(at, " : ");
+            at = end ? end + strlen(" : ") : at;
+        }
+        memmove(text, at, strlen(at) + 1);
+    }
+    for (size_t n = strlen(text); n > 0 && strchr(" \n", text[n - 1]); n--) {
+        text[n - 1] = 0;
+    }
+}
+
 bool engine_ok(const Engine *e, OrtStatus *status, const char *doing, Str *why) {
     if (!status) {
         return true;
@@ -18,9 +35,7 @@ bool engine_ok(const Engine *e, OrtStatus *status, const char *doing, Str *why) 
     const char *said = e->call.GetErrorMessage(status);
     snprintf(text, sizeof text, "%s", said ? said : "");
     e->call.ReleaseStatus(status);
-    for (size_t n = strlen(text); n > 0 && strchr(" \n", text[n - 1]); n--) {
-        text[n - 1] = 0;
-    }
+    trim(text);
     if (!text[0] && ort_log_take(text) == 0) {
         snprintf(text, sizeof text, "it does not say why");
     }
@@ -124,13 +139,17 @@ static bool read_providers(Engine *e, Str *why) {
     return engine_ok(e, status, "listing providers", why);
 }
 
+/* Products in float32 as they are written, not in TF32; convolutions not by whichever algorithm was
+ * fastest in a trial. */
 bool engine_add_cuda(const Engine *e, OrtSessionOptions *options, OrtCudaOptions **held, Str *why) {
     char ordinal[16];
     snprintf(ordinal, sizeof ordinal, "%d", e->gpu);
-    const char *const keys[] = {"device_id"}, *const values[] = {ordinal};
+    const char *const keys[] = {"device_id", "use_tf32", "cudnn_conv_algo_search"};
+    const char *const values[] = {ordinal, "0", "DEFAULT"};
+    const size_t count = sizeof keys / sizeof *keys;
     const OrtCalls *call = &e->call;
     return engine_ok(e, call->CreateCUDAProviderOptions(held), "CUDA", why) &&
-           engine_ok(e, call->UpdateCUDAProviderOptions(*held, keys, values, 1), "CUDA", why) &&
+           engine_ok(e, call->UpdateCUDAProviderOptions(*held, keys, values, count), "CUDA", why) &&
            engine_ok(e, call->SessionOptionsAppendExecutionProvider_CUDA_V2(options, *held), "CUDA",
                      why);
 }

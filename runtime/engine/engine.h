@@ -59,6 +59,8 @@ typedef enum EngineLevel {               /* how the library may rewrite the grap
                            ENGINE_ALL
 } EngineLevel;
 
+/* Weights inside the bytes are held twice while the model is loaded, those in `folder` once (30 MB
+ * of them: 53 MiB more, or 31). */
 typedef struct EngineLoad {
     const void *bytes; /* an ONNX file; borrowed until the model is closed */
     size_t size;

@@ -140,7 +140,8 @@ static OrtStatus *enter(const char *entry) {
     const int code = failpoint(entry);
     pthread_mutex_unlock(&lock);
     char text[200];
-    snprintf(text, sizeof text, "%s failed, as FAKE_ORT asks", entry);
+    snprintf(text, sizeof text,
+             "x.cc:1 [ONNXRuntimeError] : 1 : FAIL : %s failed, as FAKE_ORT asks\n", entry);
     return code ? refuse(code, text) : NULL;
 }
 
