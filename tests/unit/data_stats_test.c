@@ -53,6 +53,10 @@ static void integers(void **state) {
     const int64_t wide[] = {INT64_MIN, 5, INT64_MAX};
     DataStats st = stats_of(7, false, wide, 3);
     assert_true(st.integers && st.least == INT64_MIN && st.most == INT64_MAX && st.values == 3);
+    const uint64_t huge[] = {UINT64_MAX, UINT64_C(1) << 63, 7};
+    st = stats_of(13, false, huge, 3);
+    assert_true((uint64_t)st.most == UINT64_MAX && st.least == 7 && st.max == 0x1p64);
+    assert_true(fabs(st.mean / 0x1p62 - 2) < 1e-9);
     const uint8_t bytes[] = {200, 0, 255};
     st = stats_of(2, false, bytes, 3);
     assert_true(st.least == 0 && st.most == 255 && st.max == 255);
