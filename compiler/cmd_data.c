@@ -34,12 +34,18 @@ static void measure_columns(Described *d) {
     }
 }
 
-static void add_range(Buf *b, const DataStats *stats) {
+/* Bounds of uint64 are its bits. */
+static Str whole(Arena *arena, const DataArray *a, int64_t value) {
+    return a->type == TYPE_UINT64 ? str_format(arena, "%llu", (unsigned long long)value)
+                                  : str_format(arena, "%lld", (long long)value);
+}
+
+static void add_range(Buf *b, const DataArray *a, const DataStats *stats) {
     if (stats->values == 0) {
         buf_printf(b, "  no %svalues", stats->not_finite ? "finite " : "");
     } else if (stats->integers) {
-        buf_printf(b, "  %lld .. %lld, mean %.6g", (long long)stats->least, (long long)stats->most,
-                   stats->mean);
+        buf_printf(b, "  %s .. %s, mean %.6g", whole(b->arena, a, stats->least).data,
+                   whole(b->arena, a, stats->most).data, stats->mean);
     } else {
         buf_printf(b, "  %.6g .. %.6g, mean %.6g", stats->min, stats->max, stats->mean);
     }
@@ -56,7 +62,7 @@ static void print_row(const Described *d, const DataArray *a, const DataStats *s
     buf_repeat(&b, ' ', d->name_width - utf8_width(name));
     buf_printf(&b, "  %.*s", STR_ARG(shape));
     buf_repeat(&b, ' ', d->shape_width - shape.len);
-    add_range(&b, stats);
+    add_range(&b, a, stats);
     if (fits.len) {
         buf_printf(&b, "  %.*s", STR_ARG(fits));
     }
@@ -64,14 +70,12 @@ static void print_row(const Described *d, const DataArray *a, const DataStats *s
     console_out(d->c, buf_view(&b));
 }
 
-static void add_number(cJSON *o, const char *key, const DataStats *stats, int64_t whole,
+static void add_number(cJSON *o, const char *key, const DataStats *stats, Str integer,
                        double real) {
     if (stats->values == 0) {
         cJSON_AddNullToObject(o, key);
     } else if (stats->integers) {
-        char text[24]; /* as it is: a double would lose digits */
-        snprintf(text, sizeof text, "%lld", (long long)whole);
-        cJSON_AddRawToObject(o, key, text);
+        cJSON_AddRawToObject(o, key, integer.data); /* a double would lose digits */
     } else {
         cJSON_AddNumberToObject(o, key, real);
     }
@@ -89,8 +93,9 @@ static void print_json(const Described *d, const DataArray *a, const DataStats *
         cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)a->dims[i]));
     }
     cJSON_AddNumberToObject(o, "samples", a->rank > 0 ? (double)a->dims[0] : 1);
-    add_number(o, "min", stats, stats->least, stats->min);
-    add_number(o, "max", stats, stats->most, stats->max);
+    Arena *arena = d->c->s->arena;
+    add_number(o, "min", stats, whole(arena, a, stats->least), stats->min);
+    add_number(o, "max", stats, whole(arena, a, stats->most), stats->max);
     if (stats->values) {
         cJSON_AddNumberToObject(o, "mean", stats->mean);
     } else {

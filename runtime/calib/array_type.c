@@ -116,12 +116,22 @@ static uint32_t narrow(double value, int exponent, int mantissa) {
 }
 
 static uint64_t load(const void *at, size_t bytes, bool swapped) {
-    const uint8_t *b = at;
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        value |= (uint64_t)b[i] << 8 * (swapped ? bytes - 1 - i : i);
+    uint16_t two;
+    uint32_t four;
+    uint64_t eight;
+    switch (bytes) {
+    case 1:
+        return *(const uint8_t *)at;
+    case 2:
+        memcpy(&two, at, sizeof two);
+        return swapped ? __builtin_bswap16(two) : two;
+    case 4:
+        memcpy(&four, at, sizeof four);
+        return swapped ? __builtin_bswap32(four) : four;
+    default:
+        memcpy(&eight, at, sizeof eight);
+        return swapped ? __builtin_bswap64(eight) : eight;
     }
-    return value;
 }
 
 static double float_of(int type, uint64_t bits) {
@@ -181,7 +191,8 @@ static size_t convert_floats(int from, bool swapped, const uint8_t *in, int to, 
     for (size_t i = 0; i < count; i++) {
         const double value = float_of(from, load(in + i * wide, wide, swapped));
         array_put_float(to, value, out + i * narrowed);
-        if (narrowed < wide && finite(value) && !finite(array_value(to, out + i * narrowed))) {
+        if (narrowed < wide && finite(value) &&
+            !finite(float_of(to, load(out + i * narrowed, narrowed, false)))) {
             return i;
         }
     }

@@ -18,7 +18,14 @@ typedef struct ArrayType {
 } ArrayType;
 
 /* Numbers of TensorProto.DataType that are needed by name. */
-enum { TYPE_FLOAT32 = 1, TYPE_INT32 = 6, TYPE_INT64 = 7, TYPE_FLOAT16 = 10, TYPE_FLOAT64 = 11 };
+enum {
+    TYPE_FLOAT32 = 1,
+    TYPE_INT32 = 6,
+    TYPE_INT64 = 7,
+    TYPE_FLOAT16 = 10,
+    TYPE_FLOAT64 = 11,
+    TYPE_UINT64 = 13
+};
 
 const ArrayType *array_type(int onnx);                /* NULL: no data has this type */
 const ArrayType *array_type_of_npy(Str kind);         /* "f4" */

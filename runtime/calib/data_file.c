@@ -137,18 +137,18 @@ static bool open_npy(Session *s, DataFile *f) {
 static bool open_member(Session *s, const DataFile *f, const NpzMember *m, void *buffer,
                         DataArray *a) {
     Str front, why = {0};
+    const bool npy = str_ends(m->name, STR(".npy"));
     a->member = m;
-    a->name = m->name;
+    a->name = npy ? str_slice(m->name, 0, m->name.len - 4) : m->name;
     if (!npz_front(s->arena, f->input->data, m, buffer, NPY_FRONT, &front, &why)) {
         return refuse_array(s, f, a->name, why);
     }
     if (str_ends(m->name, STR(".pkl"))) {
         return refuse_pickle(s, f, m->name, STR("a member of this name is one"));
     }
-    if (!str_ends(m->name, STR(".npy"))) {
+    if (!npy) {
         return refuse_array(s, f, a->name, STR("it is no .npy member"));
     }
-    a->name = str_slice(m->name, 0, m->name.len - 4);
     return take_npy(s, f, front, m->size, a);
 }
 

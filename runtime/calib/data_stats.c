@@ -30,13 +30,31 @@ static void add_integers(const DataArray *a, const uint8_t *in, size_t count, Da
     double part = 0;
     array_convert(a->type, a->swapped, in, a->type, values, count);
     for (size_t i = 0; i < count; i++) {
-        const int64_t value = array_integer(a->type, values + i * bytes);
+        int64_t value;
+        if (a->type == TYPE_UINT64) {
+            memcpy(&value, values + i * bytes, sizeof value);
+            part += (double)(uint64_t)value;
+            value ^= INT64_MIN; /* orders them as the unsigned numbers they are */
+        } else {
+            value = array_integer(a->type, values + i * bytes);
+            part += (double)value;
+        }
         out->least = out->values == 0 || value < out->least ? value : out->least;
         out->most = out->values == 0 || value > out->most ? value : out->most;
         out->values++;
-        part += (double)value;
     }
     *sum += part;
+}
+
+/* What add_integers kept, as it is in the file. */
+static void settle(int type, DataStats *out) {
+    if (type == TYPE_UINT64 && out->values) {
+        out->least ^= INT64_MIN;
+        out->most ^= INT64_MIN;
+    }
+    const bool wide = type == TYPE_UINT64;
+    out->min = wide ? (double)(uint64_t)out->least : (double)out->least;
+    out->max = wide ? (double)(uint64_t)out->most : (double)out->most;
 }
 
 bool data_stats(Session *s, const DataArray *array, DataStats *out) {
@@ -58,8 +76,7 @@ bool data_stats(Session *s, const DataArray *array, DataStats *out) {
         }
     }
     if (out->integers) {
-        out->min = (double)out->least;
-        out->max = (double)out->most;
+        settle(array->type, out);
     }
     out->mean = out->values ? sum / (double)out->values : 0;
     return true;

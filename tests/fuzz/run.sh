@@ -17,6 +17,7 @@ case $target in
     ir) longest=4096 seeds='tests/golden/pass'; dictionary=tests/fuzz/ir.dict ;;
     jit) longest=1024 seeds=tests/fuzz/corpus/jit dictionary=tests/fuzz/jit.dict ;;
     onnx) longest=4096 seeds='build/models/seeds build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
+    npy | npz | safetensors) longest=2048 seeds=tests/fuzz/corpus/$target dictionary=tests/fuzz/$target.dict ;;
 esac
 # Seeds lie in directories of several depths; libFuzzer wants flat ones of small files.
 flat=build/fuzz/seeds/$target
