@@ -1,6 +1,6 @@
-/* cmd_data: `morc data describe` in which one system call, or one allocation, fails: at every place.
- * It says so and ends with the code that a file's or a machine's trouble has; nothing stays open,
- * allocated or lying about. What it says when all is well is in tests/golden/data. */
+/* cmd_data: `morc data describe` in which one system call, or one allocation, fails: at every
+ * place. It says so and ends with the code that a file's or a machine's trouble has; nothing stays
+ * open, allocated or lying about. What it says when all is well is in tests/golden/data. */
 #include "compiler/morc.h"
 #include <errno.h>
 #include "runtime/base/alloc.h"

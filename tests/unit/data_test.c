@@ -27,7 +27,8 @@ static int teardown(void **state) {
 /* ---- a model of two inputs and a file for it */
 
 static const int64_t ids_dims[] = {-1, -1}, mask_dims[] = {-1, 3};
-static const Str ids_names[] = {{"batch", 5}, {"sequence", 8}}, mask_names[] = {{"batch", 5}, {"", 0}};
+static const Str ids_names[] = {{"batch", 5}, {"sequence", 8}},
+                 mask_names[] = {{"batch", 5}, {"", 0}};
 static const DataInput model[2] = {
     {.name = {"ids", 3}, .type = 7, .rank = 2, .dims = ids_dims, .dim_names = ids_names},
     {.name = {"mask", 4}, .type = 1, .rank = 2, .dims = mask_dims, .dim_names = mask_names},
@@ -50,15 +51,19 @@ static void write_npz(const char *name, int flags) {
     fill();
     zip_add(&z, "ids.npy", npy_bytes(s->arena, "<i4", false, "(5, 4)", ids, sizeof ids));
     zip_add(&z, "mask.npy", npy_bytes(s->arena, "<f4", false, "(5, 3)", mask, sizeof mask));
-    zip_add(&z, "labels.npy", npy_bytes(s->arena, "<i8", false, "(5,)",
-                                        (int64_t[]){10, 11, 12, 13, 14}, 40));
+    zip_add(&z, "labels.npy",
+            npy_bytes(s->arena, "<i8", false, "(5,)", (int64_t[]){10, 11, 12, 13, 14}, 40));
     Str bytes = zip_end(&z), path = str_format(s->arena, "%s/%s", dir, name);
     unit_write(path.data, bytes.data, bytes.len);
 }
 
 static DataWish wish_for(const char *loader, const char *path) {
-    return (DataWish){.loader = str_from(loader), .path = str_from(path), .base = str_from(dir),
-                      .scratch = str_from(dir), .name = STR("calib"), .batch = 2};
+    return (DataWish){.loader = str_from(loader),
+                      .path = str_from(path),
+                      .base = str_from(dir),
+                      .scratch = str_from(dir),
+                      .name = STR("calib"),
+                      .batch = 2};
 }
 
 static Dataset *must(const DataWish *w, const DataInput *inputs, size_t count) {
@@ -69,7 +74,8 @@ static Dataset *must(const DataWish *w, const DataInput *inputs, size_t count) {
     return d;
 }
 
-static void refused(const DataWish *w, const DataInput *inputs, size_t count, const char *const *parts) {
+static void refused(const DataWish *w, const DataInput *inputs, size_t count,
+                    const char *const *parts) {
     assert_null(dataset_open(s, w, inputs, count));
     assert_int_equal(s->diags.errors, 1);
     const char *text = unit_diags(s);
@@ -176,7 +182,8 @@ static void shapes_of_all_kinds(void **state) {
     assert_true(t[2].rank == 0 && *(const double *)t[2].data == 2.0);
     assert_true(t[3].data == NULL && t[3].size == 0);
     w.batch = 2;
-    REFUSED(&w, inputs, 4, "E0702]: `calib` does not fit", "state takes 1 sample at a time; batch is 2");
+    REFUSED(&w, inputs, 4, "E0702]: `calib` does not fit",
+            "state takes 1 sample at a time; batch is 2");
 }
 
 /* the same values in every form give the same batches and the same identity */
@@ -203,7 +210,12 @@ static void forms_do_not_matter(void **state) {
         memcpy(&bits, &fortran[i], 4);
         swapped[i] = __builtin_bswap32(bits);
     }
-    const struct { const char *descr; bool fortran; const void *data; size_t size; } forms[] = {
+    const struct {
+        const char *descr;
+        bool fortran;
+        const void *data;
+        size_t size;
+    } forms[] = {
         {"<f4", false, plain, sizeof plain},
         {"<f8", false, wide, sizeof wide},
         {"<f4", true, fortran, sizeof fortran},
@@ -224,8 +236,10 @@ static void forms_do_not_matter(void **state) {
         assert_true(f == 0 || memcmp(first, hash, 32) == 0);
         dataset_close(s, d);
     }
-    Str header = str_format(s->arena, "{\"x\":{\"dtype\":\"F32\",\"shape\":[2,2,700],"
-                                      "\"data_offsets\":[0,%zu]}}", sizeof plain);
+    Str header = str_format(s->arena,
+                            "{\"x\":{\"dtype\":\"F32\",\"shape\":[2,2,700],"
+                            "\"data_offsets\":[0,%zu]}}",
+                            sizeof plain);
     Str bytes = tensors_bytes(s->arena, header.data, plain, sizeof plain);
     unit_write(str_format(s->arena, "%s/x.safetensors", dir).data, bytes.data, bytes.len);
     DataWish w = wish_for("safetensors", "x.safetensors");
@@ -276,6 +290,13 @@ static void the_identity_is_that_of_any_spread(void **state) {
         assert_memory_equal(alone, spread, 32);
     }
     assert_int_equal(calls, 2);
+    atomic_int stop = 2;
+    Dataset *d = must(&w, &x, 1);
+    s->stop = &stop;
+    assert_false(dataset_hash(s, d, NULL, spread));
+    s->stop = NULL;
+    assert_true(dataset_hash(s, d, NULL, spread));
+    assert_memory_equal(alone, spread, 32);
 }
 
 /* ---- random */
@@ -286,11 +307,17 @@ static void random_data_is_made(void **state) {
     const int64_t past_dims[] = {2, -1, -1};
     const Str past_names[] = {{"", 0}, {"batch", 5}, {"sequence", 8}};
     const DataInput inputs[] = {
-        {.name = STR("ids"), .type = 7, .rank = 2, .dims = ids_dims, .dim_names = ids_names, .limit = 50},
+        {.name = STR("ids"),
+         .type = 7,
+         .rank = 2,
+         .dims = ids_dims,
+         .dim_names = ids_names,
+         .limit = 50},
         {.name = STR("mask"), .type = 10, .rank = 2, .dims = mask_dims, .dim_names = mask_names},
         {.name = STR("past"), .type = 9, .rank = 3, .dims = past_dims, .dim_names = past_names},
     };
-    DataWish w = {.loader = STR("random"), .samples = 4, .batch = 2, .shape = shape, .shape_count = 1};
+    DataWish w = {
+        .loader = STR("random"), .samples = 4, .batch = 2, .shape = shape, .shape_count = 1};
     Dataset *d = must(&w, inputs, 3), *again = must(&w, inputs, 3);
     DataTensor a[3], b[3];
     int64_t largest = 0;
@@ -350,11 +377,13 @@ static void misfits_are_told_together(void **state) {
     static const uint8_t zeros[4096];
     const DataWish w = wish_for("npz", "one.npz");
     write_one("idz.npy", "<i4", "(5, 4)", zeros, 80);
-    REFUSED(&w, model, 1, "the model wants ids int64 [batch, sequence]; the file has idz int32 [5, 4]",
+    REFUSED(&w, model, 1,
+            "the model wants ids int64 [batch, sequence]; the file has idz int32 [5, 4]",
             "did you mean `ids`?");
-    REFUSED(&w, model, 2, "the model wants ids int64 [batch, sequence]; the file has none",
-            "the model wants mask float32 [batch, 3]; the file has none",
-            "the file has idz int32 [5, 4]; no input of the model is called so; did you mean `ids`?");
+    REFUSED(
+        &w, model, 2, "the model wants ids int64 [batch, sequence]; the file has none",
+        "the model wants mask float32 [batch, 3]; the file has none",
+        "the file has idz int32 [5, 4]; no input of the model is called so; did you mean `ids`?");
     write_one("ids.npy", "<f4", "(5, 4)", zeros, 80);
     REFUSED(&w, model, 1, "wants ids int64 [batch, sequence]; the file has float32 [5, 4]");
     write_one("ids.npy", "<i8", "(5,)", zeros, 40);
