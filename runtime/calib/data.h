@@ -70,7 +70,8 @@ bool dataset_labels(Session *s, Dataset *d, int64_t index, DataTensor *out);
 
 /* SHA-256 of a tree over name, type, dims and bytes of all that is given out, in its order (not of
  * labels, not of batches, not of how the file stores it): the identity of statistics. Reads all of
- * it once, in pieces that threads share: 1 GB takes 3 s of one thread. False: E0702 as above. */
+ * it once, in pieces that threads share: 1 GB takes 3 s of one thread. False: E0702 as above, or
+ * the run was stopped. */
 bool dataset_hash(Session *s, Dataset *d, const Spread *spread, uint8_t hash[DATA_HASH_BYTES]);
 /* The file is still what it was when it was opened; false: E1104. Asked at the end of a run. */
 bool dataset_unchanged(Session *s, const Dataset *d);

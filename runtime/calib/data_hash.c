@@ -16,6 +16,7 @@ typedef struct HashPiece {
 } HashPiece;
 
 typedef struct Hashing {
+    const Session *s; /* asked only whether the run stops */
     const Dataset *d;
     HashPiece *pieces;
 } Hashing;
@@ -59,7 +60,8 @@ static void hash_piece(void *user, size_t index) {
     crypto_hash_sha256_state state;
     crypto_hash_sha256_init(&state);
     p->wrong_sample = -1;
-    for (int64_t sample = p->begin; sample < p->end && p->wrong_sample < 0; sample++) {
+    const int64_t end = session_stopped(h->s) ? p->begin : p->end;
+    for (int64_t sample = p->begin; sample < end && p->wrong_sample < 0; sample++) {
         if (!hash_sample(h->d, p->slot, sample, &state, &p->wrong_element)) {
             p->wrong_sample = sample;
         }
@@ -116,11 +118,14 @@ bool dataset_hash(Session *s, Dataset *d, const Spread *spread, uint8_t hash[DAT
     if (!d->hashed) {
         const ArenaMark mark = arena_mark(s->arena);
         const size_t count = cut(d, NULL);
-        Hashing h = {d, arena_many(s->arena, HashPiece, count + 1)};
+        Hashing h = {s, d, arena_many(s->arena, HashPiece, count + 1)};
         cut(d, h.pieces);
         /* a Spread that could not run all of it leaves the work to this thread */
         if (!spread_run(spread, hash_piece, &h, count)) {
             spread_run(NULL, hash_piece, &h, count);
+        }
+        if (session_stopped(s)) {
+            return false;
         }
         crypto_hash_sha256_state state;
         crypto_hash_sha256_init(&state);

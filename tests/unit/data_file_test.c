@@ -41,7 +41,8 @@ static void kinds_are_told_apart(void **state) {
     assert_int_equal(kind_of("a", npy_bytes(s->arena, "<f4", false, "(6,)", values, 24)), DATA_NPY);
     assert_int_equal(kind_of("b", zip_end(&z)), DATA_NPZ);
     assert_int_equal(kind_of("c", tensors_bytes(s->arena, "{}", "", 0)), DATA_SAFETENSORS);
-    assert_int_equal(kind_of("d.npz", STR("hello")), DATA_NPZ); /* to be told what is wrong with it */
+    assert_int_equal(kind_of("d.npz", STR("hello")),
+                     DATA_NPZ); /* to be told what is wrong with it */
     assert_int_equal(kind_of("e.npy", STR("")), DATA_NPY);
     assert_int_equal(kind_of("f.safetensors", STR("")), DATA_SAFETENSORS);
     assert_int_equal(kind_of("npy", STR("hello")), -1);

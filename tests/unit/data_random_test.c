@@ -33,9 +33,15 @@ static double quantile(double p) {
 
 static void normals_are_normal(void **state) {
     (void)state;
-    static const struct { double p, x; } known[] = {
-        {0.5, 0},          {0.975, 1.959963984540054}, {0.99, 2.326347874040841},
-        {0.001, -3.090232306167813}, {0.841344746068543, 1}, {1e-9, -5.997807015007686},
+    static const struct {
+        double p, x;
+    } known[] = {
+        {0.5, 0},
+        {0.975, 1.959963984540054},
+        {0.99, 2.326347874040841},
+        {0.001, -3.090232306167813},
+        {0.841344746068543, 1},
+        {1e-9, -5.997807015007686},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         assert_true(fabs(quantile(known[i].p) - known[i].x) < 1e-7);

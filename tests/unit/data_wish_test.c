@@ -2,21 +2,20 @@
 #include "compiler/data_wish.h"
 #include "tests/unit/world.h"
 
-static const char *const model =
-    "opset 21\n"
-    "input ids int64 2 8\n"
-    "input w float 4 4\n"
-    "input x float 2 4\n"
-    "weight w float 4 4\n"
-    "weight table float 50 16\n"
-    "weight small float 30 16\n"
-    "Cast ids -> i32 /cast  to=6\n"
-    "Gather table i32 -> rows /embed\n"
-    "Gather small ids -> few /types\n"
-    "MatMul x w -> y /mul\n"
-    "output rows float 2 8 16\n"
-    "output few float 2 8 16\n"
-    "output y float 2 4\n";
+static const char *const model = "opset 21\n"
+                                 "input ids int64 2 8\n"
+                                 "input w float 4 4\n"
+                                 "input x float 2 4\n"
+                                 "weight w float 4 4\n"
+                                 "weight table float 50 16\n"
+                                 "weight small float 30 16\n"
+                                 "Cast ids -> i32 /cast  to=6\n"
+                                 "Gather table i32 -> rows /embed\n"
+                                 "Gather small ids -> few /types\n"
+                                 "MatMul x w -> y /mul\n"
+                                 "output rows float 2 8 16\n"
+                                 "output few float 2 8 16\n"
+                                 "output y float 2 4\n";
 
 static void inputs_are_those_of_the_graph(void **state) {
     (void)state;
@@ -50,10 +49,11 @@ static DataWish wish_of(World *w, const char *text, Str override) {
 static void arguments_become_wishes(void **state) {
     (void)state;
     World w = world_text(model);
-    DataWish d = wish_of(&w,
-                         "data c = npz(\"a/b.npz\", samples = 512, batch = 8, shuffle = true, seed = 7)\n"
-                         "on linear { skip }\n",
-                         (Str){0});
+    DataWish d =
+        wish_of(&w,
+                "data c = npz(\"a/b.npz\", samples = 512, batch = 8, shuffle = true, seed = 7)\n"
+                "on linear { skip }\n",
+                (Str){0});
     assert_str(d.loader, "npz");
     assert_str(d.path, "a/b.npz");
     assert_str(d.base, "");
@@ -65,7 +65,8 @@ static void arguments_become_wishes(void **state) {
     d = wish_of(&w, "data c = random(seed = 3, shape = [8, 16])\non linear { skip }\n", (Str){0});
     assert_true(d.samples == 16 && d.batch == 0 && d.seed == 3 && d.shape_count == 2);
     assert_true(d.shape[0] == 8 && d.shape[1] == 16);
-    const Recipe *wrong = world_recipe(&w, "data c = random(shape = [8, \"x\"])\non linear { skip }\n");
+    const Recipe *wrong =
+        world_recipe(&w, "data c = random(shape = [8, \"x\"])\non linear { skip }\n");
     assert_false(data_of_recipe(w.s, wrong, wrong->data.at[0], (Str){0}, &d));
     world_diag(&w, "E0203");
     world_close(&w);
@@ -76,8 +77,8 @@ static void paths_are_beside_the_recipe(void **state) {
     World w = world_text(model);
     const char *text = "data c = npz(\"b.npz\")\non linear { skip }\n";
     const Source *source = source_make(w.s->arena, STR("some/where/r.mor"), str_from(text), true);
-    ResolveOptions options = {.vocabulary = &morc_vocabulary, .elements = morc_elements,
-                              .ops = world_ops};
+    ResolveOptions options = {
+        .vocabulary = &morc_vocabulary, .elements = morc_elements, .ops = world_ops};
     Ast *ast = NULL;
     Recipe *recipe = NULL;
     DataWish d;
@@ -125,8 +126,10 @@ static void overrides_are_found(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inputs_are_those_of_the_graph), cmocka_unit_test(arguments_become_wishes),
-        cmocka_unit_test(paths_are_beside_the_recipe),   cmocka_unit_test(scratch_is_where_it_is_said),
+        cmocka_unit_test(inputs_are_those_of_the_graph),
+        cmocka_unit_test(arguments_become_wishes),
+        cmocka_unit_test(paths_are_beside_the_recipe),
+        cmocka_unit_test(scratch_is_where_it_is_said),
         cmocka_unit_test(overrides_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

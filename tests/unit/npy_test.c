@@ -72,7 +72,10 @@ static void shapes_and_types(void **state) {
 static void what_is_refused(void **state) {
     (void)state;
     wrong(header(1, ITEMS("'|O'", "False", "(3,)")), "Python objects", true);
-    wrong((Str){"\x80\4\x95" "abc", 6}, "it is a pickle", true);
+    wrong((Str){"\x80\4\x95"
+                "abc",
+                6},
+          "it is a pickle", true);
     wrong(header(1, ITEMS("'<c8'", "False", "(3,)")), "complex", false);
     wrong(header(1, ITEMS("'<U5'", "False", "(3,)")), "strings", false);
     wrong(header(1, ITEMS("'<M8[ns]'", "False", "(3,)")), "dates", false);

@@ -70,8 +70,8 @@ static void members_are_found_and_unpacked(void **state) {
                               &front, &why));
         assert_true(front.len == 100 && memcmp(front.data, payload.data, 100) == 0);
         int calls = 0;
-        assert_false(npz_unpack(s->arena, (const uint8_t *)zip.data, &d.members[0], stop, &calls,
-                                &why));
+        assert_false(
+            npz_unpack(s->arena, (const uint8_t *)zip.data, &d.members[0], stop, &calls, &why));
         assert_int_equal(calls, 1);
         assert_int_equal(why.len, 0);
     }
@@ -140,7 +140,7 @@ static void overlaps_are_refused(void **state) {
     zip_add(&z, "a.npy", buf_view(&inner.body)); /* its payload is a member, too */
     Buf row = buf_on(s->arena);
     buf_str(&row, buf_view(&inner.directory));
-    row.data[42] = 35;                           /* where the inner header lies */
+    row.data[42] = 35; /* where the inner header lies */
     buf_str(&z.directory, buf_view(&row));
     z.count++;
     wrong(zip_end(&z), "overlaps");

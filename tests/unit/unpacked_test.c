@@ -25,8 +25,8 @@ static int teardown(void **state) {
 }
 
 static bool write_all(Unpacked *u, const char *bytes, size_t size) {
-    const bool put = unpacked_put(u, bytes, size / 3) &&
-                     unpacked_put(u, bytes + size / 3, size - size / 3);
+    const bool put =
+        unpacked_put(u, bytes, size / 3) && unpacked_put(u, bytes + size / 3, size - size / 3);
     return unpacked_map(u) && put; /* reports for unpacked_put, too */
 }
 
