@@ -12,12 +12,12 @@
 #include "kernels/dialect.h"
 #include "runtime/base/alloc.h"
 #include "runtime/calib/calibrator.h"
+#include "runtime/calib/code_levels.h"
 #include "runtime/calib/stat_bins.h"
 #include <math.h>
 #include <string.h>
 
 #define TIE 1e-12
-enum { LEVELS_MOST = 256 };
 
 /* libm's last bit is not the same everywhere, and would decide here. x > 0 and normal. */
 static double natural_log(double x) {
@@ -88,44 +88,24 @@ static bool density_make(const Stat *stat, bool two_sides, Density *d) {
 
 typedef struct Levels {
     int count;
-    bool even;                  /* integers */
-    float most;                 /* the largest value of a code */
-    double middle[LEVELS_MOST]; /* between values k - 1 and k */
-    int64_t starts[LEVELS_MOST + 1];
+    bool even; /* integers */
+    CodeLevels codes;
+    int64_t starts[CODE_LEVELS_MOST + 1];
 } Levels;
 
 static void levels_make(const Format *f, Levels *l) {
+    code_levels_make(f, &l->codes);
     l->even = f->integer;
-    l->most = f->max_abs;
-    l->count = 1 << (f->bits - (f->asymmetric ? 0 : 1));
-    if (!l->even) { /* codes of one sign, up to the largest finite one */
-        l->count = 1;
-        for (; f->decode((uint32_t)l->count - 1) < f->max_abs; l->count++) {
-            const double value = (double)f->decode((uint32_t)l->count);
-            l->middle[l->count] = ((double)f->decode((uint32_t)l->count - 1) + value) / 2.0;
-        }
-    }
+    l->count = l->even ? 1 << (f->bits - (f->asymmetric ? 0 : 1)) : l->codes.count;
 }
 
 static void levels_cut(Levels *l, int64_t n) {
     l->starts[0] = 0;
     l->starts[l->count] = n;
     for (int k = 1; k < l->count; k++) {
-        if (l->even) {
-            l->starts[k] = (k * n + l->count - 1) / l->count;
-            continue;
-        }
-        /* the first bin whose center, (b + 0.5) / n of the largest value, is above the middle of
-         * two codes, or on it if the upper one is even; products of these numbers are exact */
-        const double middle = 2.0 * l->middle[k] * (double)n, most = (double)l->most;
-        int64_t b = (int64_t)(middle / (2.0 * most));
-        b = b > 0 ? b - 1 : 0;
-        for (; (double)(2 * b + 1) * most < middle; b++) {
-        }
-        if ((double)(2 * b + 1) * most == middle && k % 2 != 0) {
-            b++;
-        }
-        l->starts[k] = b < n ? b : n;
+        const int64_t start =
+            l->even ? (k * n + l->count - 1) / l->count : code_levels_start(&l->codes, k, n);
+        l->starts[k] = start < n ? start : n;
     }
 }
 
