@@ -19,24 +19,12 @@ typedef struct VerbRow {
 
 /* `run` has no name: a first argument that ends in .mor, is "-" or holds a '/' is a recipe. */
 static const VerbRow verbs[] = {
-    {"", VERB_RUN, 1, 2, "RECIPE MODEL [-o OUT]", "compress a model"},
-    {"check", VERB_CHECK, 1, -1, "RECIPE...", "syntax, names, types; no model, no GPU"},
-    {"plan", VERB_PLAN, 1, 2, "RECIPE MODEL", "what would happen, per layer; no GPU, no data"},
-    {"explain", VERB_EXPLAIN, 1, 3, "CODE | RECIPE MODEL LAYER",
-     "the long form of a diagnostic, or why a layer gets what it gets"},
-    {"inspect", VERB_INSPECT, 1, 2, "MODEL [SELECTOR]", "layers, shapes, formats, receipts"},
-    {"bench", VERB_BENCH, 1, 2, "RECIPE MODEL [-o OUT]",
-     "compress without keeping the result; where the time goes"},
-    {"fmt", VERB_FMT, 1, -1, "[--check | --diff] FILE...", "one canonical style; `-` is stdin"},
-    {"doctor", VERB_DOCTOR, 0, 0, "[--device cuda]", "driver, GPU, NVRTC, cache: what works here"},
-    {"data", VERB_DATA, 2, -1, "describe FILE... [MODEL]", "arrays, ranges, which input each fits"},
-    {"opt", VERB_OPT, 1, 1, "--pass NAME FILE.ir", "run one pass on IR text (for developers)"},
-    {"help", VERB_HELP, 0, 1, "[VERB]", "this page"},
+#include "compiler/verbs.list"
 };
 
 /* In the language's design, not in this build. */
-static const char *const verbs_later[] = {"diff",   "restore", "repl", "lock",  "verify",
-                                          "vendor", "lsp",   "import",  "stats", NULL};
+static const char *const verbs_later[] = {"diff",   "restore", "repl", "lock", "verify",
+                                          "vendor", "lsp",     "import", NULL};
 
 typedef enum FlagKind {
     FLAG_BOOL,
@@ -60,46 +48,7 @@ typedef struct Flag {
 
 #define FIELD(name) offsetof(Args, name)
 static const Flag flags[] = {
-    {'o', "output", "FILE", FLAG_TEXT, FIELD(output), RUNS,
-     "where the result goes (default: STEM.mor.onnx here)"},
-    {'e', "recipe", "TEXT", FLAG_INLINE, 0, RECIPES, "a recipe on the command line"},
-    {'p', "param", "NAME=EXPR", FLAG_PARAM, 0, RECIPES, "set a recipe's parameter; repeatable"},
-    {0, "data", "NAME=PATH", FLAG_DATA, 0, RECIPES, "read a recipe's data from another file"},
-    {0, "params", "FILE", FLAG_TEXT, FIELD(params_file), RECIPES,
-     "parameters from a file of `let NAME = EXPR` lines"},
-    {0, "target", "SM", FLAG_TEXT, FIELD(target), RECIPES, "GPU that will run the model: sm_90"},
-    {'n', "dry-run", NULL, FLAG_BOOL, FIELD(dry_run), ON(VERB_RUN), "same as `plan`"},
-    {'f', "force", NULL, FLAG_BOOL, FIELD(force), ON(VERB_RUN), "replace the output if it exists"},
-    {0, "keep-going", NULL, FLAG_BOOL, FIELD(keep_going), ON(VERB_RUN),
-     "write the output although an `expect` failed"},
-    {0, "deny", "warnings", FLAG_TEXT, FIELD(color), RECIPES, "treat warnings as errors"},
-    {'d', "dump", "NAME", FLAG_TEXT, FIELD(dump), RECIPES,
-     "print one stage and stop; `-d list` names them"},
-    {0, "device", "auto|host|cuda[:N]", FLAG_TEXT, FIELD(device), RUNS | ON(VERB_DOCTOR),
-     "what runs the kernels"},
-    {0, "threads", "N", FLAG_COUNT, FIELD(threads), RUNS, "workers (default: one a processor)"},
-    {0, "memory", "SIZE", FLAG_SIZE, FIELD(memory), RUNS,
-     "cap on tensors in flight: 64MiB"},
-    {0, "cache-dir", "DIR", FLAG_TEXT, FIELD(cache_dir), RUNS | ON(VERB_PLAN) | ON(VERB_DOCTOR),
-     "for compiled kernels"},
-    {0, "kernels", NULL, FLAG_BOOL, FIELD(kernels), ON(VERB_PLAN), "list the GPU kernels too"},
-    {0, "check", NULL, FLAG_BOOL, FIELD(fmt_check), ON(VERB_FMT),
-     "change nothing; exit 1 if a file would change"},
-    {0, "diff", NULL, FLAG_BOOL, FIELD(fmt_diff), ON(VERB_FMT),
-     "change nothing; print what would change"},
-    {0, "fix", NULL, FLAG_BOOL, FIELD(fix), ON(VERB_CHECK), "apply the fixes that are safe"},
-    {0, "pass", "NAME", FLAG_TEXT, FIELD(pass), ON(VERB_OPT), "the pass to run"},
-    {0, "json", NULL, FLAG_BOOL, FIELD(json), ANY, "one JSON object a line on stdout"},
-    {'q', "quiet", NULL, FLAG_BOOL, FIELD(quiet), ANY, "errors only"},
-    {'v', "verbose", NULL, FLAG_BOOL, FIELD(verbose), ANY, "every layer, times"},
-    {0, "color", "auto|always|never", FLAG_TEXT, FIELD(color), ANY, "colours of messages"},
-    {0, "no-input", NULL, FLAG_BOOL, 0, ANY, "never ask (morc never does)"},
-    {0, "report", "FILE", FLAG_LATER, 0, ANY, "write a report"},
-    {0, "stats", "FILE", FLAG_LATER, 0, ANY, "keep calibration statistics"},
-    {0, "seed", "N", FLAG_LATER, 0, ANY, "seed of random numbers"},
-    {'h', "help", NULL, FLAG_BOOL, 0, ANY, "help, also after a verb"},
-    {0, "version", NULL, FLAG_BOOL, 0, ANY, "version"},
-    {0, "limits", NULL, FLAG_BOOL, 0, ANY, "limits on outside input"},
+#include "compiler/flags.list"
 };
 enum { FLAG_ROWS = sizeof flags / sizeof *flags, VERB_ROWS = sizeof verbs / sizeof *verbs };
 

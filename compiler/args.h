@@ -15,6 +15,7 @@ typedef enum Verb {
     VERB_DOCTOR,
     VERB_OPT,
     VERB_DATA,
+    VERB_STATS,
     VERB_HELP,
     VERB_VERSION,
     VERB_LIMITS,
@@ -35,7 +36,7 @@ typedef struct Args {
     bool has_inline;
     ParamFlagList params;  /* -p NAME=EXPR, in order */
     ParamFlagList data;    /* --data NAME=PATH: `expr` is the path */
-    Str params_file, output, target, device, dump, color, pass;
+    Str params_file, stats, output, target, device, dump, color, pass;
     Str cache_dir; /* as given: cubin_cache_root knows the defaults */
     bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix, kernels;
     bool dry_run;    /* -n: the run verb becomes plan */

@@ -9,6 +9,7 @@
 #include "compiler/instrument.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/data.h"
+#include "runtime/calib/morstat.h"
 #include "runtime/engine/observe.h"
 
 enum { SAVE_SECONDS = 10 }; /* between two writings of the .morstat */
@@ -24,6 +25,7 @@ typedef struct Pass {
     EngineObserver observer;
     Instrumented instrumented;
     Span at; /* the `calibrate` */
+    double saved; /* when the .morstat was written last */
 } Pass;
 
 static double now(void) {
@@ -75,6 +77,28 @@ static bool hash_model(Session *s, const Model *model, uint8_t out[32]) {
     }
     crypto_hash_sha256_final(&h, out);
     return true;
+}
+
+/* Statistics of the same model, data and wish that an earlier run has kept; NULL: none. */
+static bool take_kept(Pass *p, const StatsIdentity *id) {
+    Session *s = p->s;
+    struct stat is;
+    if (!p->c->stats_path.len || s->sys->stat(str_c(s->arena, p->c->stats_path), &is) != 0) {
+        return true;
+    }
+    const char *why = NULL;
+    p->c->stats = morstat_open(s, p->c->stats_path, id, &why);
+    if (!p->c->stats && !why) {
+        return false; /* reported */
+    }
+    p->c->kept = p->c->stats != NULL;
+    p->c->why_new = p->c->stats ? NULL : why;
+    return true;
+}
+
+static bool keep(Pass *p) {
+    p->saved = now();
+    return !p->c->stats_path.len || morstat_write(p->c->stats, p->c->stats_path);
 }
 
 static bool identify(Pass *p, StatsIdentity *id) {
@@ -166,18 +190,20 @@ static bool run_data(Pass *p) {
     data_inputs_of_model(s, p->plan->layers->model, &inputs);
     DataTensor *tensors = arena_many(p->arena, DataTensor, inputs + 1);
     EngineTensor *in = arena_many(p->arena, EngineTensor, inputs + 1);
+    p->saved = now();
     for (int64_t i = (int64_t)stats->batches; i < batches; i++) {
         if (s->progress) {
             s->progress(s->progress_user, "calibrate", (uint64_t)i, (uint64_t)batches);
         }
-        if (session_stopped(s)) {
-            return false;
+        const bool stopped = session_stopped(s);
+        if (stopped || now() - p->saved > SAVE_SECONDS) {
+            TRY(keep(p) && !stopped);
         }
         TRY(run_batch(p, i, inputs, tensors, in));
         stats->batches++;
     }
     stats->complete = true;
-    return dataset_unchanged(s, p->data);
+    return dataset_unchanged(s, p->data) && keep(p);
 }
 
 static bool pass(Pass *p) {
@@ -185,12 +211,18 @@ static bool pass(Pass *p) {
     StatsIdentity id = {0};
     TRY(identify(p, &id));
     p->c->samples = dataset_samples(p->data);
-    p->c->stats = stats_open(p->s, &id);
-    for (size_t i = 0; i < p->c->seen.len; i++) {
-        stats_add(p->c->stats, p->c->seen.at[i].name, p->c->seen.at[i].what);
+    TRY(take_kept(p, &id));
+    if (!p->c->stats) {
+        p->c->stats = stats_open(p->s, &id);
+        for (size_t i = 0; i < p->c->seen.len; i++) {
+            stats_add(p->c->stats, p->c->seen.at[i].name, p->c->seen.at[i].what);
+        }
     }
-    TRY(open_model(p));
-    return run_data(p);
+    const int64_t batches = dataset_batches(p->data);
+    p->c->resumed = p->c->stats->complete ? p->c->samples
+                    : batches ? p->c->samples * (int64_t)p->c->stats->batches / batches
+                              : 0;
+    return p->c->stats->complete || (open_model(p) && run_data(p));
 }
 
 bool calibrate(Session *s, const Plan *plan, Calibration *calibration) {

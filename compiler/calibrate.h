@@ -1,5 +1,7 @@
 /* One pass over the data: what the plan needs to see of the model's values, as statistics. The
- * engine runs an instrumented copy of the model; memory does not grow with the data. */
+ * engine runs an instrumented copy of the model; memory does not grow with the data. What is seen
+ * is kept in a .morstat now and then, when the run is stopped, and at the end: a run of the same
+ * recipe, model and data goes on from it, or takes it as it is. */
 #ifndef COMPILER_CALIBRATE_H
 #define COMPILER_CALIBRATE_H
 #include "compiler/args.h"
@@ -13,8 +15,10 @@ typedef struct Calibration {
     /* results */
     ObservationList seen;
     Stats *stats;       /* closed with the session */
-    Str engine;         /* "ONNX Runtime 1.32.0, CPU" */
-    int64_t samples, resumed; /* of the data; of them, in the .morstat already */
+    Str engine;         /* "ONNX Runtime 1.32.0, CPU"; empty: nothing was run */
+    bool kept;          /* the .morstat was taken, whole or as far as it goes */
+    const char *why_new; /* a .morstat that was there was not: continues "the file " */
+    int64_t samples, resumed; /* of the data; about so many of them in the .morstat already */
     double seconds;
 } Calibration;
 

@@ -11,6 +11,7 @@ bool cmd_inspect(Console *c, const Args *args);
 bool cmd_explain(Console *c, const Args *args);
 bool cmd_doctor(Console *c, const Args *args);
 bool cmd_data(Console *c, const Args *args);
+bool cmd_stats(Console *c, const Args *args);
 bool cmd_opt(Console *c, const Args *args);
 
 #endif

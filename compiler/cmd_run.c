@@ -221,19 +221,61 @@ static void say_device(Run *r) {
     }
 }
 
+/* Beside the output, unless --stats says where, or none. */
+static Str stats_path(const Run *r) {
+    const Str given = r->args->stats, out = r->out_path;
+    if (given.len || r->args->verb != VERB_RUN) {
+        return str_is(given, "none") ? (Str){0} : given;
+    }
+    const Str base = str_ends(out, STR(".onnx")) ? str_slice(out, 0, out.len - 5) : out;
+    return str_format(r->s->arena, "%.*s.morstat", STR_ARG(base));
+}
+
+static void say_calibration(Run *r, const Calibration *c, bool done) {
+    Session *s = r->s;
+    if (r->c->quiet) {
+        return;
+    }
+    const char *path = str_safe_c(s->arena, c->stats_path);
+    if (c->why_new) {
+        console_say(r->c, "%s is measured anew: it %s\n", path, c->why_new);
+    }
+    if (!done) {
+        if (c->stats && c->stats->batches && c->stats_path.len) {
+            console_say(r->c, "what was seen so far is in %s: the same command goes on from there\n",
+                        path);
+        }
+        return;
+    }
+    const int64_t fresh = c->samples - c->resumed;
+    if (c->resumed) {
+        console_say(r->c, "statistics of %lld sample%s from %s\n", (long long)c->resumed,
+                    c->resumed == 1 ? "" : "s", path);
+    }
+    if (fresh) {
+        console_say(r->c, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)fresh,
+                    fresh == 1 ? "" : "s", c->seconds, str_safe_c(s->arena, c->engine));
+    }
+}
+
 /* What the plan takes from data, if it does: statistics, then all that follows from them. */
 static bool calibrate_and_solve(Run *r, Compiled *compiled) {
     Session *s = r->s;
     if (!r->plan->data) {
         return true;
     }
-    Calibration c = {.args = r->args, .get = r->c->env->get, .model_path = r->model_path};
-    TRY(calibrate(s, r->plan, &c));
-    console_progress_end(r->c);
-    if (!r->c->quiet) {
-        console_say(r->c, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)c.samples,
-                    c.samples == 1 ? "" : "s", c.seconds, str_safe_c(s->arena, c.engine));
+    Calibration c = {.args = r->args, .get = r->c->env->get, .model_path = r->model_path,
+                     .stats_path = stats_path(r)};
+    if (c.stats_path.len && (is_input(r, c.stats_path) || str_eq(c.stats_path, r->out_path))) {
+        Diag *d = diag_error(s, "E1103", NO_SPAN, "statistics would replace %s",
+                             str_safe_c(s->arena, c.stats_path));
+        diag_help(d, "--stats FILE keeps them elsewhere");
+        return false;
     }
+    const bool calibrated = calibrate(s, r->plan, &c);
+    console_progress_end(r->c);
+    say_calibration(r, &c, calibrated);
+    TRY(calibrated);
     Solve work = {.s = s,
                   .plan = r->plan,
                   .seen = &c.seen,

@@ -71,10 +71,10 @@ int exit_of_code(Str code) {
     if (n == 1103 || (n >= 1110 && n < 1120)) {
         return 2;
     }
-    if (n == 1105 || n == 1106) {
+    if (n == 1105 || n == 1106 || n == 1108) {
         return 4;
     }
-    return n >= 1000 || n == 704 || n == 705 ? 5 : 1;
+    return n >= 1000 || n == 704 || n == 705 || n == 707 ? 5 : 1;
 }
 
 void console_flush(Console *c) {

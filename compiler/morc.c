@@ -42,6 +42,8 @@ static bool dispatch(Console *c, const Args *args) {
         return cmd_explain(c, args);
     case VERB_DOCTOR:
         return cmd_doctor(c, args);
+    case VERB_STATS:
+        return cmd_stats(c, args);
     case VERB_DATA:
         return cmd_data(c, args);
     case VERB_OPT:

@@ -42,7 +42,7 @@ static const Step *make_emit(Session *s, const Wish *wish) {
 
 static void plan_one(Session *s, Plan *plan, const Layer *layer, const Rule *rule,
                      const Wish *wish) {
-    PlanLayer p = {.layer = layer, .tensor = -1};
+    PlanLayer p = {.layer = layer, .tie = -1, .stream = -1, .tensor = -1};
     p.owner[0].rule = p.owner[1].rule = rule;
     p.prune = wish->prune;
     p.keep = 2;

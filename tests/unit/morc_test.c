@@ -132,7 +132,7 @@ static void each_family_has_its_exit_code(void **state) {
     REFUSED(w, 1, "E0501", "-e", "on linear { quantize(weight = int4 per block(48)) }", w->model,
             "-o", w->out);
     REFUSED(w, 1, "E0104", "-e", "on linear { quantize( }", w->model, "-o", w->out);
-    REFUSED(w, 1, "E0001", "-e", "on linear { smooth(alpha = 0.5) }", w->model, "-o", w->out);
+    REFUSED(w, 1, "E0001", "-e", "on linear { rotate }", w->model, "-o", w->out);
     REFUSED(w, 2, "E1110", "-e", int8, w->model, "-o", w->out, "--treads", "2");
     REFUSED(w, 4, "E1106", "-e", int8, w->model, "-o", w->out, "--device", "cuda");
     REFUSED(w, 5, "E1101", "-e", int8, "/nowhere/m.onnx", "-o", w->out);
