@@ -36,16 +36,18 @@ for file in docs/errors/*.md; do
     esac
 done
 
-# compare_list LIST MACRO DIRECTORY SUFFIX: rows MACRO(name, ...) against DIRECTORY/name.SUFFIX
+# compare_list LIST MACRO DIRECTORY SUFFIX [PREFIX]: rows MACRO(name, ...) against the files
+# DIRECTORY/PREFIXname.SUFFIX
 compare_list() {
     [ -f "$1" ] || return 0
     rows=$(sed -nE "s/^[[:space:]]*$2\(([A-Za-z0-9_]+).*/\1/p" "$1" | sort -u)
-    files=$(find "$3" -maxdepth 1 -name "*.$4" -exec basename {} ".$4" \; | sort -u)
+    files=$(find "$3" -maxdepth 1 -name "${5:-}*.$4" -exec basename {} ".$4" \; | sed "s/^${5:-}//" | sort -u)
     difference=$(printf '%s\n' "$rows" "$files" | sort | uniq -u | tr '\n' ' ')
     verdict "${difference:+$1 and $3 differ: $difference}"
 }
 compare_list compiler/transforms.list TRANSFORM compiler/transform c
 compare_list compiler/passes.list PASS compiler/pass c
+compare_list runtime/calib/calibrators.list CALIBRATOR runtime/calib c calib_
 
 echo "cases: $passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

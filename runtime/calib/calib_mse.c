@@ -51,7 +51,7 @@ static Grid grid_of(const Stat *stat, const CodeLevels *levels, float cut) {
     Grid g = {.levels = levels, .scale = f->scale_max / cut, .most = {last, last}};
     if (f->asymmetric) {
         const CalibRange r = calib_cut(stat, cut);
-        g.scale = f->scale_max / (r.hi - r.lo);
+        g.scale = k_min(f->scale_max / (r.hi - r.lo), 0x1.fffffep127f);
         g.most[1] = (int)k_rint(-r.lo * g.scale);
         g.most[0] = last - g.most[1];
     }

@@ -5,6 +5,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/calib/stat_bins.h"
 #include "runtime/calib/stat_gram.h"
+#include <assert.h>
 #include <string.h>
 
 static const char no_memory[] = "is too large: out of memory";
@@ -67,6 +68,7 @@ Stat *stats_add(Stats *stats, Str name, unsigned what) {
         stat->name = str_copy(stats->session->arena, name);
         map_put(&stats->by_name, stat->name, stat);
     }
+    assert((stat->rows == 0 || (stat->what & what) == what) && "asked for after the first batch");
     stat->what |= what;
     return stat;
 }

@@ -91,10 +91,12 @@ typedef struct Stats {
 } Stats;
 
 Stats *stats_open(Session *s, const StatsIdentity *identity);
-void stats_close(Stats *stats);                         /* NULL is fine */
-Stat *stats_add(Stats *stats, Str name, unsigned what); /* the Stat of that name: what is joined */
-Stat *stats_find(const Stats *stats, Str name);         /* NULL if there is none */
-Stat *stats_at(const Stats *stats, size_t index);       /* index < stats->by_name.len */
+void stats_close(Stats *stats); /* NULL is fine */
+/* The Stat of that name, which is made if there is none; before its first batch, what several ask
+ * for is joined. */
+Stat *stats_add(Stats *stats, Str name, unsigned what);
+Stat *stats_find(const Stats *stats, Str name);   /* NULL if there is none */
+Stat *stats_at(const Stats *stats, size_t index); /* index < stats->by_name.len */
 
 /* Adds one batch: x has view.outer * view.channels * view.inner values of an ONNX type (FLOAT 1,
  * FLOAT16 10, DOUBLE 11, BFLOAT16 16). NULL, or what is wrong with the tensor, as a text that

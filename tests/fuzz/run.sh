@@ -16,6 +16,7 @@ case $target in
     mor) longest=2048 seeds='recipes stdlib tests/golden'; dictionary=tests/fuzz/mor.dict ;;
     ir) longest=4096 seeds='tests/golden/pass'; dictionary=tests/fuzz/ir.dict ;;
     jit) longest=1024 seeds=tests/fuzz/corpus/jit dictionary=tests/fuzz/jit.dict ;;
+    morstat) longest=4096 seeds=tests/fuzz/corpus/morstat dictionary=tests/fuzz/morstat.dict ;;
     onnx) longest=4096 seeds='build/models/seeds build/models/hostile'; dictionary=tests/fuzz/onnx.dict ;;
     npy | npz | safetensors) longest=2048 seeds=tests/fuzz/corpus/$target dictionary=tests/fuzz/$target.dict ;;
 esac
