@@ -21,7 +21,7 @@ typedef struct Gptq {
     const double *gram;  /* [k][k], symmetric */
     const uint8_t *zero; /* [rows][k]: 1 where the result is 0 (pruned); may be NULL */
     GptqOrder order;
-    double damp;   /* share of the mean of diag G that is added to it: 0.01 */
+    double damp;   /* share of the mean of diag G that is added to it */
     int64_t block; /* columns between two products: 128 */
     int sweeps;    /* of coordinate descent; 0: none */
     bool scales;   /* descent moves scales, too */
@@ -34,7 +34,10 @@ typedef struct GptqReport {
     bool plain;           /* it never had: all is rounded to nearest */
 } GptqReport;
 
-#define GPTQ_DEFAULTS .order = GPTQ_STATIC, .damp = 0.01, .block = 128, .sweeps = 4, .scales = true
+/* damp: with the descent behind it 0.05 was better than 0.01 on two models and two texts each (pylm-7m,
+ * INT4 block 128: perplexity 5.935 and 6.001, elsewhere 5.190 and 5.213); without descent they are
+ * equal. Natural order is better on pylm-7m (5.88), static on pylm-1m. */
+#define GPTQ_DEFAULTS .order = GPTQ_STATIC, .damp = 0.05, .block = 128, .sweeps = 4, .scales = true
 
 /* q [rows][k]: values of the grid under `scales`. False if the Spread failed. */
 bool gptq_round(const Gptq *gptq, Scales *scales, float *q, GptqReport *report, Arena *arena,

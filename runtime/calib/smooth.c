@@ -96,7 +96,7 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
     bool done = true;
     double least = INFINITY;
     *report = (SmoothReport){.alpha = -1};
-    for (int step = -1; step <= t->steps && done; step++) { /* -1: s = 1 */
+    for (int step = -1; step <= SMOOTH_MOST_ALPHA * t->steps && done; step++) { /* -1: s = 1 */
         const double alpha = (double)step / (t->steps > 0 ? t->steps : 1);
         for (int64_t j = 0; j < k; j++) {
             trial[j] = 1.0f;

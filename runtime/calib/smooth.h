@@ -11,6 +11,11 @@
 void smooth_scale(const float *activation_amax, const float *weight_amax, int64_t k, double alpha,
                   float *s);
 
+/* The search ends here: with alpha = 1 the maximum of every channel is the end of the range, and the
+ * first larger input of any of them is clipped, which no statistic of the data foretells. Measured on
+ * pylm-7m, INT8: perplexity 5.651 (1: 5.673), on other text 4.998 (5.004). */
+#define SMOOTH_MOST_ALPHA 0.95
+
 typedef struct Smooth {
     const ScaledWeight *weights; /* siblings */
     size_t count;
@@ -19,7 +24,7 @@ typedef struct Smooth {
     int64_t tokens;
     const float *amax;        /* [k]: max |x| of each channel */
     const Format *activation; /* of the input, one scale for the tensor; NULL: stays float */
-    int steps;                /* alpha = 0, 1 / steps, ... 1; 20 */
+    int steps;                /* alpha = 0, 1 / steps, ... SMOOTH_MOST_ALPHA; 20 */
 } Smooth;
 
 typedef struct SmoothReport {
