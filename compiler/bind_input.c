@@ -2,6 +2,7 @@
  * way share a stream (and its scale); layers whose factors must be the same share a tie. Where the
  * value comes out of a norm that only they read, its gain takes the factors in; else a Mul does. */
 #include "compiler/bind_parts.h"
+#include "compiler/conv_view.h"
 #include <string.h>
 
 static bool is_step(const Step *step, const char *name) {
@@ -27,11 +28,27 @@ static const char *input_problem(const Layer *layer, const FormatValue *f) {
     if (f->dynamic || f->per == PER_TOKEN) {
         return "scales that are computed at run time are not in this build: say `per tensor`";
     }
-    if ((f->per != PER_DEFAULT && f->per != PER_TENSOR) || f->scale || !element || element->scale_only || element->bits != 8) {
+    if ((f->per != PER_DEFAULT && f->per != PER_TENSOR) || f->scale || !element ||
+        element->scale_only || element->bits != 8) {
         return "inputs are stored with one scale and 8 bits: `int8`, `uint8`, `fp8` or `e5m2`";
     }
     if (!layer->input || !(layer->roles & (ROLE_LINEAR | ROLE_CONV))) {
         return "only layers that multiply by a weight have inputs in a format";
+    }
+    return NULL;
+}
+
+/* Blocks of a convolution run along its input channels and not along the rows of its im2col. */
+static const char *gptq_problem(const Layer *layer, const Value *weight) {
+    const bool conv = conv_view_fits(layer);
+    if (!conv && !is_product(layer)) {
+        return "gptq is for matrix products x W and for Conv in this build";
+    }
+    const bool blocks = weight && weight->type == VALUE_FORMAT &&
+                        weight->format->per != PER_DEFAULT && weight->format->per != PER_TENSOR &&
+                        weight->format->per != PER_CHANNEL;
+    if (conv && blocks && layer->k != layer->width) {
+        return "gptq of a Conv with a kernel wants weights `per channel` or `per tensor`";
     }
     return NULL;
 }
@@ -55,9 +72,7 @@ bool bind_input_step(PlanLayer *planned, const Step *step, const char **problem)
         if (!*problem && round && str_is(round->text, "gptq")) {
             planned->round = ROUND_GPTQ;
             planned->round_value = round;
-            if (!(layer->roles & ROLE_LINEAR) || layer->weight->rank != 2 || !is_product(layer)) {
-                *problem = "gptq is for matrix products x W in this build";
-            }
+            *problem = gptq_problem(layer, argument(step, "weight"));
         }
     }
     return *problem == NULL;
@@ -147,7 +162,8 @@ static bool reads(const Plan *plan, const PlanTie *tie, const Node *node) {
 static const ValueInfo *own_vector(const ValueInfo *value, int64_t k) {
     const Tensor *t = value ? value->constant : NULL;
     const bool one = t && value->uses.len == 1 && !value->graph_output && !value->sparse;
-    return one && t->rank >= 1 && t->count == k && t->dims[t->rank - 1] == k && type_is_float(t->type)
+    return one && t->rank >= 1 && t->count == k && t->dims[t->rank - 1] == k &&
+                   type_is_float(t->type)
                ? value
                : NULL;
 }
