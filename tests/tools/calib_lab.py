@@ -127,11 +127,18 @@ def nearest_one(g, w, gram, clip=False):
     return out, np.array([loss.value, loss.value])
 
 
-def gptq_one(g, w, gram, sweeps=4, scales=True, natural=False, damp=0.01, zero=None, clip=False):
+def gptq_one(g, w, gram, sweeps=4, scales=True, natural=False, damp=0.05, zero=None, clip=False):
     out, losses = np.empty_like(w), np.empty(2)
     call("lab_gptq", ctypes.byref(g), pointer(w), *map(integer, w.shape), pointer(gram),
          pointer(zero), integer(int(natural)), ctypes.c_double(damp), integer(sweeps),
          integer(int(scales)), integer(int(clip)), pointer(out), pointer(losses))
+    return out, losses
+
+
+def adaround_one(g, w, gram, clip=False, steps=1000):
+    out, losses = np.empty_like(w), np.empty(2)
+    call("lab_adaround", ctypes.byref(g), pointer(w), *map(integer, w.shape), pointer(gram),
+         integer(int(clip)), integer(steps), pointer(out), pointer(losses))
     return out, losses
 
 
@@ -188,22 +195,30 @@ def gptq(g, **options):
 INT4 = grid("int4", BLOCK, 128)
 INT4_MAX = grid("int4", BLOCK, 128, mse=False)
 INT8 = grid("int8", CHANNEL, mse=False)
+NVFP4 = grid("e2m1", BLOCK, 16, E4M3, mse=False)
+PLAIN = dict(sweeps=0, scales=False, damp=0.01)  # the method of the paper, without descent
 METHODS = {
     "float": None,
     "int4 max": stack(INT4_MAX),
     "int4 mse": stack(INT4),
-    "int4 max gptq plain": gptq(INT4_MAX, sweeps=0, scales=False),
-    "int4 mse gptq plain": gptq(INT4, sweeps=0, scales=False),
-    "int4 mse gptq natural": gptq(INT4, sweeps=0, scales=False, natural=True),
     "int4 max clip": stack(INT4_MAX, clip=True),
     "int4 max awq": stack(INT4_MAX, awq=True),
     "int4 max awq clip": stack(INT4_MAX, awq=True, clip=True),
     "int4 mse awq": stack(INT4, awq=True),
     "int4 mse awq clip": stack(INT4, awq=True, clip=True),
-    "int4 mse awq gptq plain": gptq(INT4, awq=True, sweeps=0, scales=False),
-    "int4 mse gptq descent 4": gptq(INT4, sweeps=4, scales=False),
-    "int4 mse gptq descent 4 scales": gptq(INT4, sweeps=4),
-    "int4 mse awq gptq descent 4 scales": gptq(INT4, awq=True),
+    "int4 mse adaround": stack(INT4, adaround_one),
+    "int4 max gptq plain": gptq(INT4_MAX, **PLAIN),
+    "int4 mse gptq plain": gptq(INT4, **PLAIN),
+    "int4 mse gptq plain natural": gptq(INT4, natural=True, **PLAIN),
+    "int4 mse awq gptq plain": gptq(INT4, awq=True, **PLAIN),
+    "int4 mse gptq": gptq(INT4),
+    "int4 mse gptq natural": gptq(INT4, natural=True),
+    "int4 mse gptq natural, scales fixed": gptq(INT4, natural=True, scales=False, damp=0.01),
+    "int4 mse awq gptq": gptq(INT4, awq=True),
+    "int4 mse awq gptq natural": gptq(INT4, awq=True, natural=True),
+    "nvfp4 weights": stack(NVFP4),
+    "nvfp4 weights awq": stack(NVFP4, awq=True),
+    "nvfp4 weights gptq": gptq(NVFP4),
     "int8 w8a8 max": stack(INT8, activation="int8"),
     "int8 w8a8 smooth 0.5": stack(INT8, activation="int8", alpha=0.5),
     "int8 w8a8 smooth 0.8": stack(INT8, activation="int8", alpha=0.8),

@@ -17,8 +17,8 @@ static void random_scale(float *s) {
 static void outputs_stay(void **state) {
     (void)state;
     RandomLayer l = random_layer(ROWS, K, TOKENS, true);
-    float s[K], *w = arena_many(l.arena, float, ROWS * K);
-    double *gram = arena_many(l.arena, double, K * K);
+    float s[K], *w = arena_many(l.arena, float, ROWS *K);
+    double *gram = arena_many(l.arena, double, K *K);
     random_scale(s);
     channel_scale_weight(l.w, ROWS, K, s, w);
     channel_scale_gram(l.gram, K, s, gram);
@@ -47,7 +47,7 @@ static void losses_are_those_of_the_rounded_weight(void **state) {
     for (int i = 0; i < GRIDS; i++) {
         RandomLayer l = random_layer(ROWS, K, TOKENS, false);
         const Grid g = grid_named(i, METHOD_MAX);
-        float s[K], *w = arena_many(l.arena, float, ROWS * K);
+        float s[K], *w = arena_many(l.arena, float, ROWS *K);
         random_scale(s);
         channel_scale_weight(l.w, ROWS, K, s, w);
         Scales scales = scales_new(l.arena, &g, ROWS, K);

@@ -29,7 +29,8 @@ static void no_block_gets_worse(void **state) {
         const Grid g = grid_named(grid, METHOD_MAX);
         const float *narrow = gram_narrow(l.arena, l.gram, l.k);
         Scales first = scales_new(l.arena, &g, l.rows, l.k), s = first, t = first;
-        float *before = arena_many(l.arena, float, 150 * 110), *q = arena_many(l.arena, float, 150 * 110);
+        float *before = arena_many(l.arena, float, 150 * 110),
+              *q = arena_many(l.arena, float, 150 * 110);
         s = scales_new(l.arena, &g, l.rows, l.k);
         t = scales_new(l.arena, &g, l.rows, l.k);
         assert_true(grid_scales(&g, l.w, &first, l.arena, NULL));
@@ -47,7 +48,7 @@ static void no_block_gets_worse(void **state) {
                 const int64_t n = l.k - at < s.length ? l.k - at : s.length;
                 const double old = block_loss(&l, before, row, at, n);
                 const double new = block_loss(&l, q, row, at, n);
-                assert_true(new <= old * (1 + 1e-4) + 1e-9);
+                assert_true(new <= old *(1 + 1e-4) + 1e-9);
                 better += new < 0.9 * old;
             }
         }

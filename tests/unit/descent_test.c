@@ -1,4 +1,5 @@
-/* Descent never raises a loss, ends where no code gains, keeps zeros, and moves scales that are off. */
+/* Descent never raises a loss, ends where no code gains, keeps zeros, and moves scales that are
+ * off. */
 #include "unit.h"
 #include "random_layer.h"
 #include "many_threads.h"
@@ -18,8 +19,8 @@ static Started start(const RandomLayer *l, int grid, int sweeps, bool scales) {
     s.q = arena_many(l->arena, float, (size_t)(l->rows * l->k));
     assert_true(grid_scales(&s.grid, l->w, &s.scales, l->arena, NULL));
     grid_round_rows(&s.grid, &s.scales, 0, l->rows, l->w, s.q);
-    s.descent = (Descent){.w = l->w, .g = gram_narrow(l->arena, l->gram, l->k), .sweeps = sweeps,
-                          .scales = scales};
+    s.descent = (Descent){
+        .w = l->w, .g = gram_narrow(l->arena, l->gram, l->k), .sweeps = sweeps, .scales = scales};
     return s;
 }
 

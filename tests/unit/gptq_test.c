@@ -72,7 +72,8 @@ static void threads_change_no_bit(void **state) {
 }
 
 /* The method by its definition: H^-1 by Gauss-Jordan, reduced as columns are done. */
-static void plain_gptq(const RandomLayer *l, const Grid *g, const Scales *s, double damp, float *q) {
+static void plain_gptq(const RandomLayer *l, const Grid *g, const Scales *s, double damp,
+                       float *q) {
     const int64_t k = l->k;
     double h[24 * 24], inverse[24 * 24] = {0}, mean = 0;
     for (int64_t j = 0; j < k; j++) {
@@ -134,7 +135,7 @@ static void it_is_the_method(void **state) {
         same += q[i] == o.q[i];
         moved += q[i] != plain[i];
     }
-    assert_true(moved > 100);            /* it is not just rounding, ... */
+    assert_true(moved > 100);                /* it is not just rounding, ... */
     assert_true(same >= 30 * 24 * 95 / 100); /* ... and ties of floats and doubles are rare */
     arena_close(l.arena);
 }

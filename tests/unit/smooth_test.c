@@ -1,5 +1,5 @@
-/* SmoothQuant: the formula and its guards; and the search, whose estimate is compared with the error
- * of really rounding inputs and weights. */
+/* SmoothQuant: the formula and its guards; and the search, whose estimate is compared with the
+ * error of really rounding inputs and weights. */
 #include "unit.h"
 #include "random_layer.h"
 #include "many_threads.h"
@@ -50,8 +50,14 @@ static double true_error(const RandomLayer *l, const Grid *g, const Format *act,
 static SmoothReport search(const RandomLayer *l, const Grid *g, const Format *act, float *s,
                            const Spread *spread) {
     const ScaledWeight one = {g, l->w, l->rows};
-    const Smooth smooth = {.weights = &one, .count = 1, .k = l->k, .gram = l->gram,
-                           .tokens = l->tokens, .amax = l->amax, .activation = act, .steps = 20};
+    const Smooth smooth = {.weights = &one,
+                           .count = 1,
+                           .k = l->k,
+                           .gram = l->gram,
+                           .tokens = l->tokens,
+                           .amax = l->amax,
+                           .activation = act,
+                           .steps = 20};
     SmoothReport report;
     assert_true(smooth_search(&smooth, s, &report, l->arena, spread));
     assert_true(report.weight + report.activation <= report.before);
