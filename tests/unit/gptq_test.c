@@ -210,6 +210,37 @@ static void a_nan_spoils_its_row_only(void **state) {
     arena_close(l.arena);
 }
 
+/* Every call of a Spread may fail; none of the results is used then. */
+typedef struct Failing {
+    int calls, fails_at;
+} Failing;
+static bool fail_at(const Spread *spread, SpreadTask *task, void *user, size_t count) {
+    Failing *f = spread->owner;
+    for (size_t i = 0; i < count; i++) {
+        task(user, i);
+    }
+    return ++f->calls != f->fails_at;
+}
+static void a_failed_spread_is_passed_on(void **state) {
+    (void)state;
+    RandomLayer l = random_layer(4, 40, 90, false);
+    const Grid g = grid_named(1, METHOD_MAX);
+    const Gptq gptq = {GPTQ_DEFAULTS, .grid = &g, .w = l.w, .gram = l.gram};
+    Scales s = scales_new(l.arena, &g, 4, 40);
+    float *q = arena_many(l.arena, float, 4 * 40);
+    GptqReport report;
+    int failed = 0;
+    for (int at = 1; at < 10; at++) {
+        Failing failing = {0, at};
+        const Spread spread = {fail_at, &failing};
+        const bool done = gptq_round(&gptq, &s, q, &report, l.arena, &spread);
+        assert_true(done == (failing.calls < at));
+        failed += !done;
+    }
+    assert_int_equal(failed, 4); /* columns, losses, descent, losses */
+    arena_close(l.arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_beats_nearest_on_every_grid),
@@ -218,6 +249,7 @@ int main(void) {
         cmocka_unit_test(pruned_weights_stay_zero),
         cmocka_unit_test(degenerate_inputs_give_usable_weights),
         cmocka_unit_test(a_nan_spoils_its_row_only),
+        cmocka_unit_test(a_failed_spread_is_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,7 +83,7 @@ static void compare(const Grid *g, int64_t rows, int64_t k, const Spread *spread
 static void every_grid_is_the_law(void **state) {
     (void)state;
     static const int types[] = {K_FLOAT, K_FLOAT16, K_BFLOAT16, K_E8M0, K_E4M3};
-    static const int64_t shapes[][2] = {{1, 1}, {1, 300}, {5, 96}, {37, 130}};
+    static const int64_t shapes[][2] = {{1, 1}, {1, 300}, {5, 96}, {9, 130}};
     const Spread threads = many_threads(3);
     for (int f = 0; f < format_count; f++) {
         for (size_t t = 0; t < sizeof types / sizeof *types && !formats[f].scale_only; t++) {
