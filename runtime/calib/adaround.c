@@ -125,9 +125,10 @@ static void errors(const Learning *t) {
 /* The derivative of 1 - |2h - 1|^power. */
 static float pull(float h, int power) {
     const float u = 2 * h - 1, a = fabsf(u);
-    float p = 1;
-    for (int i = 1; i < power; i++) {
-        p *= a;
+    float p = 1, square = a;
+    for (int n = power - 1; n > 0; n /= 2) {
+        p = n % 2 ? p * square : p;
+        square *= square;
     }
     return (u < 0 ? 2.0f : -2.0f) * (float)power * p;
 }
@@ -143,6 +144,9 @@ static void learn(const Learning *t, int step, int steps, float mean_share, floa
         }
         float slope;
         const float h = between(t->v[i], &slope);
+        if (slope == 0) {
+            continue; /* settled; its moments would fade into subnormals, which are slow */
+        }
         float g = 2 * t->r[i] * t->work->unit / width;
         g += done > 0.2f ? PULL * pull(h, power) : 0.0f;
         g *= slope;
