@@ -3,9 +3,10 @@
  * lets them. Scales are fixed beforehand, so any grid and any order will do. Coordinate descent
  * (runtime/calib/descent.h) then goes over the result.
  *
- * Beside what comes in and out it takes one k x k matrix of doubles and one rows x k of floats. The
- * result has the same bits for any number of threads, and the Gram loss of no row is above that of
- * rounding to nearest. */
+ * Beside what comes in and out it takes one k x k matrix of doubles, one rows x k of floats (or,
+ * for fewer than 2048 rows, 2048 x k), and small change. A pruned weight stays 0, and its column
+ * passes on what other columns would have had it make good. The result has the same bits for any
+ * number of threads, and the Gram loss of no row is above that of rounding to nearest. */
 #ifndef RUNTIME_CALIB_GPTQ_H
 #define RUNTIME_CALIB_GPTQ_H
 #include "runtime/calib/grid.h"
@@ -28,7 +29,7 @@ typedef struct Gptq {
 } Gptq;
 
 typedef struct GptqReport {
-    double nearest, loss; /* Gram loss of rounding to nearest, and of the result */
+    double nearest, loss; /* Gram loss of rounding to nearest, and of the result; 0 if plain */
     int64_t dead;         /* columns whose input is always 0: rounded to nearest */
     int raises;           /* times that damp was raised tenfold until the matrix had a factor */
     bool plain;           /* it never had: all is rounded to nearest */
