@@ -41,6 +41,9 @@ static const Str *names_of_dims(Session *s, const Onnx__ValueInfoProto *proto, i
     Str *names = arena_many(s->arena, Str, (size_t)rank + 1);
     for (int i = 0; i < rank; i++) {
         names[i] = str_from(shape->dim[i]->has_dim_value ? NULL : shape->dim[i]->dim_param);
+        if (str_is(names[i], "?")) { /* what paddle2onnx writes for any size, even two of them */
+            names[i] = (Str){0};
+        }
     }
     return names;
 }
