@@ -6,6 +6,7 @@
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
 #include "compiler/readings.h"
+#include "compiler/report_file.h"
 #include "compiler/run_report.h"
 #include "compiler/solve.h"
 #include "lang/parse.h"
@@ -25,6 +26,8 @@ typedef struct Run {
     double start, mark;
     BenchStages stages;
     DeviceChoice device;
+    Findings *found; /* NULL: the plan needs no data */
+    Output *report;  /* NULL: no --report */
     bool answered; /* the result line of --json is out */
 } Run;
 
@@ -186,6 +189,9 @@ static void result_json(Run *r, bool ok, const char *output, const RunReport *re
     }
     if (report) {
         cJSON_AddNumberToObject(o, "bytes", (double)report->output_size);
+        if (r->report) {
+            json_text(o, "report", r->args->report);
+        }
         if (report->superseded.len) {
             json_text(o, "superseded", report->superseded);
         }
@@ -276,6 +282,7 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
     console_progress_end(r->c);
     say_calibration(r, &c, calibrated);
     TRY(calibrated);
+    const double measured = stage(r);
     Solve work = {.s = s,
                   .plan = r->plan,
                   .seen = &c.seen,
@@ -283,6 +290,14 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
                   .facts = compiled_facts(compiled),
                   .solved = compiled_solved(compiled)};
     const bool ok = solve(&work);
+    if (ok) {
+        r->found = findings_take(&work);
+        r->found->engine = c.engine;
+        r->found->data = r->plan->data->name;
+        r->found->samples = c.samples;
+        r->found->seconds_calibrate = measured;
+        r->found->seconds_solve = stage(r);
+    }
     stats_close(c.stats);
     console_progress_end(r->c);
     return ok;
@@ -297,12 +312,38 @@ static bool choose_device(Run *r, const Compiled *compiled) {
     return true;
 }
 
+static bool open_report(Run *r) {
+    const ReportFiles files = {.args = r->args,
+                               .plan = r->plan,
+                               .output = r->out_path,
+                               .rejected = rejected_path(r),
+                               .stats = stats_path(r)};
+    return r->args->report.len == 0 || report_open(r->s, &files, &r->report);
+}
+
+/* Behind the commit of the model, before messages are printed and forgotten. */
+static bool write_report(Run *r, const LayerResult *results, const RunReport *report, Str written,
+                         bool met) {
+    const ReportPage page = {.plan = r->plan,
+                             .results = results,
+                             .found = r->found,
+                             .command = r->args->line,
+                             .written = written,
+                             .met = met,
+                             .messages = &r->s->diags,
+                             .device = &r->device,
+                             .stages = &r->stages,
+                             .run = report,
+                             .seconds = clock_seconds() - r->start};
+    return !r->report || report_write(r->s, r->report, &page);
+}
+
 static bool execute(Run *r, Compiled *compiled) {
     Session *s = r->s;
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!calibrate_and_solve(r, compiled) || !choose_device(r, compiled) ||
+    if (!open_report(r) || !calibrate_and_solve(r, compiled) || !choose_device(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;
@@ -313,7 +354,7 @@ static bool execute(Run *r, Compiled *compiled) {
                                str_safe_c(s->arena, report.failure));
         diag_note(d, "the host did the rest; the bytes are the same");
     }
-    run_report_layers_json(r->c, r->plan, results);
+    run_report_layers_json(r->c, r->plan, results, r->found);
     if (r->args->verb == VERB_BENCH) {
         compiled_discard(compiled);
         console_flush(r->c);
@@ -322,7 +363,7 @@ static bool execute(Run *r, Compiled *compiled) {
         return true;
     }
     if (!r->c->quiet) {
-        run_report_table(r->c, r->plan, results);
+        run_report_table(r->c, r->plan, results, r->found);
     }
     bool met = plan_check_results(s, r->plan, results);
     Str path = met || r->args->keep_going ? r->out_path : rejected_path(r);
@@ -334,6 +375,7 @@ static bool execute(Run *r, Compiled *compiled) {
         Diag *last = s->diags.all.at[s->diags.all.len - 1];
         diag_line(last, "the model was written to %s; exit status 3", str_safe_c(s->arena, path));
     }
+    const bool reported = write_report(r, results, &report, path, met);
     console_flush(r->c);
     if (!r->c->quiet) {
         Buf notes = buf_on(s->arena);
@@ -343,8 +385,11 @@ static bool execute(Run *r, Compiled *compiled) {
         }
         run_report_summary(r->c, r->plan, path, &report, clock_seconds() - r->start);
     }
-    result_json(r, met, str_c(s->arena, path), &report);
-    return true;
+    if (reported && r->report && !r->c->quiet) {
+        console_say(r->c, "report in %s\n", str_safe_c(s->arena, r->args->report));
+    }
+    result_json(r, met && reported, str_c(s->arena, path), &report);
+    return reported;
 }
 
 static bool compile_and_run(Run *r) {

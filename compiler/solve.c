@@ -64,6 +64,8 @@ static bool smooth_tie(TieWork *w, SolvedTie *out) {
     SmoothReport report;
     TRY(smooth_search(&smooth, out->s, &report, w->arena, w->spread));
     out->choice = report.alpha;
+    out->before = report.before;
+    out->after = report.weight + report.activation;
     return true;
 }
 
@@ -82,6 +84,8 @@ static bool awq_tie(TieWork *w, SolvedTie *out) {
     AwqReport report;
     TRY(awq_search(&awq, out->s, &report, w->arena, w->spread));
     out->choice = report.ratio;
+    out->before = report.before;
+    out->after = report.loss;
     return true;
 }
 
@@ -165,6 +169,7 @@ static bool solve_streams(Solve *solve) {
             f->asymmetric ? (uint8_t)k_zero_point(f->scale_max, lo, 1.0f, divisor) : 0;
         solve->amax[i] = range.amax;
         solve->scales[i] = divisor;
+        solve->zeros[i] = zero;
         for (size_t k = 0; k < solve->facts->all.len; k++) {
             const Fact *fact = &solve->facts->all.at[k];
             if (fact->kind == FACT_SCALE && fact->index == (int)i) {
@@ -211,6 +216,8 @@ bool solve(Solve *solve) {
     solve->ties = arena_many(s->arena, SolvedTie, solve->plan->ties.len + 1);
     solve->amax = arena_many(s->arena, float, streams + 1);
     solve->scales = arena_many(s->arena, float, streams + 1);
+    solve->zeros = arena_many(s->arena, uint8_t, streams + 1);
+    solve->rounded = arena_many(s->arena, GptqReport, solve->plan->layers_planned.len + 1);
     SpreadThreads *threads = spread_threads_open(s);
     const Spread *spread = spread_threads(threads);
     const bool ok = solve_ties(solve, spread) && solve_streams(solve) && fill_factors(solve) &&

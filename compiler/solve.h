@@ -9,11 +9,13 @@
 #include "compiler/assemble.h"
 #include "compiler/facts.h"
 #include "compiler/observations.h"
+#include "runtime/calib/gptq.h"
 
 /* What was found for one tie, for reports. */
 typedef struct SolvedTie {
     float *s;      /* [PlanTie.k] */
     double choice; /* alpha or the exponent of awq; -1: none helps */
+    double before, after; /* estimated error of the outputs, without s and with it; 0: not estimated */
 } SolvedTie;
 
 typedef struct Solve {
@@ -26,6 +28,8 @@ typedef struct Solve {
     /* results, one for each tie and stream of the plan */
     SolvedTie *ties;
     float *amax, *scales; /* of streams: the range that codes cover, and its scale */
+    uint8_t *zeros;       /* ... and zero point */
+    GptqReport *rounded;  /* of the plan's layers: zeros where gptq rounds nothing */
 } Solve;
 
 /* Fills ties, amax, scales, the bytes of facts, the outputs and metrics of solved weights; all on

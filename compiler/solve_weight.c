@@ -202,8 +202,8 @@ static bool round_gptq(WeightWork *w, const Grid *grid, const double *gram) {
         gptq.zero = zero;
     }
     w->rounded = arena_many(w->arena, float, (size_t)count);
-    GptqReport report;
-    return gptq_round(&gptq, &w->scales, w->rounded, &report, w->arena, w->spread);
+    GptqReport *report = &w->solve->rounded[w->planned - w->solve->plan->layers_planned.at];
+    return gptq_round(&gptq, &w->scales, w->rounded, report, w->arena, w->spread);
 }
 
 static bool decide(WeightWork *w) {

@@ -8,9 +8,9 @@
 
 /* ---- opening */
 
-static Str path_of(Session *s, const DataWish *wish) {
+Str data_path(Session *s, const DataWish *wish) {
     const bool absolute = wish->path.len > 0 && wish->path.data[0] == '/';
-    if (absolute || wish->base.len == 0) {
+    if (absolute || wish->base.len == 0 || wish->path.len == 0) {
         return wish->path;
     }
     const char *slash = str_ends(wish->base, STR("/")) ? "" : "/";
@@ -66,7 +66,7 @@ Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs,
         return NULL;
     }
     const Str folder = wish->scratch.len ? wish->scratch : STR("/var/tmp");
-    DataFile *file = data_file_open(s, format, path_of(s, wish), folder, wish->path_span);
+    DataFile *file = data_file_open(s, format, data_path(s, wish), folder, wish->path_span);
     return file ? dataset_over(s, wish, file, inputs, count) : NULL;
 }
 

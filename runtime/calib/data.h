@@ -51,6 +51,7 @@ typedef struct DataTensor {
 enum { DATA_HASH_BYTES = 32 };
 typedef struct Dataset Dataset;
 
+Str data_path(Session *s, const DataWish *wish); /* of the file, as one opens it; empty: none */
 /* `inputs` must outlive the Dataset, which lives on the session's arena. */
 Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs, size_t count);
 /* The same over a file that is open already and belongs to the Dataset from now on; the loader and
