@@ -200,7 +200,7 @@ static void put_summary(const ReportLayers *layers, int block, size_t count, Buf
     } else {
         buf_str(out, STR("<b>outside of blocks</b>"));
     }
-    buf_printf(out, ": %zu layer%s, %.*s -> %.*s", count, count == 1 ? "" : "s",
+    buf_printf(out, ": %zu layer%s, %.*s to %.*s", count, count == 1 ? "" : "s",
                STR_ARG(str_bytes(out->arena, before)), STR_ARG(str_bytes(out->arena, after)));
     if (isfinite(worst)) {
         buf_printf(out, ", <span%s>least %.1f dB</span>", marked ? " class=\"failed\"" : "", worst);

@@ -58,10 +58,10 @@ static void put_tiles(const ReportPage *page, const ReportLayers *layers, Buf *o
     const Plan *plan = page->plan;
     const uint64_t before = model_size(plan->layers->model), after = page->run->output_size;
     buf_str(out, STR("<div class=\"tiles\">\n"));
-    put_tile(str_format(arena, "%.*s -> %.*s", STR_ARG(str_bytes(arena, before)),
+    put_tile(str_format(arena, "%.*s to %.*s", STR_ARG(str_bytes(arena, before)),
                         STR_ARG(str_bytes(arena, after))),
              "files", out);
-    put_tile(str_format(arena, "%.*s -> %.*s", STR_ARG(str_bytes(arena, plan->size_before)),
+    put_tile(str_format(arena, "%.*s to %.*s", STR_ARG(str_bytes(arena, plan->size_before)),
                         STR_ARG(str_bytes(arena, plan->size_after))),
              "weights that the recipe changes", out);
     if (plan->bits > 0) {
@@ -96,10 +96,7 @@ static void put_facts(const ReportPage *page, Buf *out) {
     if (page->run->data_file.len) {
         put_fact("weights in", page->run->data_file, out);
     }
-    put_fact("opset",
-             str_format(arena, "%lld -> %lld", (long long)model->opset,
-                        (long long)(plan->opset > model->opset ? plan->opset : model->opset)),
-             out);
+    put_fact("opset", str_format(arena, "%lld", (long long)model->opset), out);
     if (plan->recipe->target) {
         put_fact("target", str_format(arena, "sm_%d", plan->recipe->target), out);
     }

@@ -5,6 +5,8 @@
 
 /* ---- axes */
 
+#define FAR 1e30 /* no linear axis goes further, or is shorter than 1 / FAR */
+
 typedef struct Box { /* of a picture, and of the plot in it */
     double width, height, left, right, top, bottom;
 } Box;
@@ -63,8 +65,11 @@ static Axis axis_of(const double *values, size_t count, bool logarithmic) {
         axis.to = fmax(ceil(log10(most)), axis.from + 1);
         return axis;
     }
-    axis.from = fmin(least, 0.0);
-    axis.to = most > axis.from ? most : axis.from + 1;
+    axis.from = clamp(least, -FAR, 0.0);
+    axis.to = clamp(most, axis.from, FAR);
+    if (axis.to - axis.from < 1 / FAR) {
+        axis.to = axis.from + fmax(1.0, fabs(axis.from));
+    }
     return axis;
 }
 
@@ -194,13 +199,15 @@ void svg_histogram(const HistogramPlot *plot, Buf *out) {
     const Box box = {420, 130, 8, 412, 18, 112};
     const double first = plot->first * plot->width,
                  last = (plot->first + plot->count) * plot->width;
-    Axis axis = {fmin(first, plot->low), fmax(last, plot->high), false};
+    const double range_low = isfinite(plot->low) ? plot->low : first;
+    const double range_high = isfinite(plot->high) ? plot->high : last;
+    Axis axis = {fmin(first, range_low), fmax(last, range_high), false};
     if (!(axis.to - axis.from > 0) || !isfinite(axis.to - axis.from)) {
         axis = (Axis){0, 1, false};
     }
     put_open(&box, plot->label, out);
     put_bars(plot, &box, &axis, out);
-    const double low = x_of(&box, &axis, plot->low), high = x_of(&box, &axis, plot->high);
+    const double low = x_of(&box, &axis, range_low), high = x_of(&box, &axis, range_high);
     put_cut(&box, box.left, low, low, out);
     put_cut(&box, high, box.right, high, out);
     buf_printf(out, "<path class=\"axis\" d=\"M%.1f %.1fH%.1f\"/>\n", box.left, box.bottom,
@@ -212,8 +219,8 @@ void svg_histogram(const HistogramPlot *plot, Buf *out) {
         put_number(zero, box.height - 4, "middle", 0.0, out);
     }
     if (low > box.left + 1) {
-        put_number(low, box.top - 6, low > box.left + 40 ? "middle" : "start", plot->low, out);
+        put_number(low, box.top - 6, low > box.left + 40 ? "middle" : "start", range_low, out);
     }
-    put_number(high, box.top - 6, high < box.right - 40 ? "middle" : "end", plot->high, out);
+    put_number(high, box.top - 6, high < box.right - 40 ? "middle" : "end", range_high, out);
     buf_str(out, STR("</svg>\n"));
 }
