@@ -400,7 +400,8 @@ static bool compile_and_run(Run *r) {
         .dump = r->args->dump,
         .dump_out = &b,
         .data_stem = stem_of(r->out_path),
-        .no_metrics = r->c->quiet && !r->c->json && !plan_waits_for_results(r->plan)};
+        .no_metrics = r->c->quiet && !r->c->json && r->args->report.len == 0 &&
+                      !plan_waits_for_results(r->plan)};
     TRY(compile(s, r->plan, &options, &compiled));
     r->stages.compile = stage(r);
     if (r->args->dump.len) {

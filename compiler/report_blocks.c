@@ -85,7 +85,7 @@ static void put_range(const PlanStream *stream, const FoundInput *input, Buf *ou
              out);
     if (input->bars.count) {
         put_fact("cut off",
-                 str_format(arena, "about %.4g%% of the values", 100.0 * share_cut(input)), out);
+                 str_format(arena, "about %.2g%% of the values", 100.0 * share_cut(input)), out);
     }
 }
 

@@ -18,6 +18,7 @@ static void mark_worst(ReportLayers *layers) {
         }
         if (worst < layers->count) {
             layers->worst[worst] = true;
+            layers->ranked[layers->ranked_count++] = worst;
         }
     }
 }
@@ -42,18 +43,14 @@ ReportLayers report_layers(const ReportPage *page, Arena *arena) {
 
 static void put_worst(const ReportLayers *layers, Buf *out) {
     const PlanLayer *planned = layers->page->plan->layers_planned.at;
-    bool any = false;
-    for (size_t i = 0; i < layers->count; i++) {
-        if (layers->worst[i]) {
-            const size_t index = layers->indices[i];
-            buf_printf(out, "%s<a href=\"#layer%zu\" class=\"mono\">",
-                       any ? ", " : "<p>Worst: ", i);
-            buf_html(out, planned[index].layer->path);
-            buf_printf(out, "</a> %.1f dB", layers->page->results[index].sqnr);
-            any = true;
-        }
+    buf_str(out, layers->ranked_count ? STR("<p>Worst: ") : STR("<p>No layer has an error."));
+    for (size_t i = 0; i < layers->ranked_count; i++) {
+        const size_t at = layers->ranked[i], index = layers->indices[at];
+        buf_printf(out, "%s<a href=\"#layer%zu\" class=\"mono\">", i ? ", " : "", at);
+        buf_html(out, planned[index].layer->path);
+        buf_printf(out, "</a> %.1f dB", layers->page->results[index].sqnr);
     }
-    buf_str(out, any ? STR("</p>\n") : STR("<p>No layer has an error.</p>\n"));
+    buf_str(out, STR("</p>\n"));
 }
 
 void report_layers_plots(const ReportLayers *layers, Buf *out) {
