@@ -67,7 +67,7 @@ static void put_tiles(const ReportPage *page, const ReportLayers *layers, Buf *o
     if (plan->bits > 0) {
         put_tile(str_format(arena, "%.2f", plan->bits), "bits a weight", out);
     }
-    put_tile(str_format(arena, "%zu", layers->count), "layers", out);
+    put_tile(str_format(arena, "%zu", layers->count), layers->count == 1 ? "layer" : "layers", out);
     double worst = INFINITY;
     for (size_t i = 0; i < layers->count; i++) {
         worst = fmin(worst, page->results[layers->indices[i]].sqnr);

@@ -8,13 +8,14 @@ static const char model[] = "input x float 4 64\noutput y float 4 32\n"
                             "MatMul x w -> a /l.0/up/MatMul\nMatMul a v -> b /l.0/down/MatMul\n"
                             "MatMul b h -> y /head/MatMul\n";
 
-static const char recipe[] = "data calib = random(seed = 0)\n"
-                             "calibrate(data = calib, method = percentile(p = 99.5))\n"
-                             "on \"**.up\" {\n"
-                             "  quantize(weight = int8 per channel, input = uint8, round = gptq)\n}\n"
-                             "on \"**.down\" {\n"
-                             "  smooth\n  quantize(weight = int8 per channel, input = int8)\n}\n"
-                             "on head {\n  quantize(weight = int8)\n}\n";
+static const char recipe[] =
+    "data calib = random(seed = 0)\n"
+    "calibrate(data = calib, method = percentile(p = 99.5))\n"
+    "on \"**.up\" {\n"
+    "  quantize(weight = int8 per channel, input = uint8, round = gptq)\n}\n"
+    "on \"**.down\" {\n"
+    "  smooth\n  quantize(weight = int8 per channel, input = int8)\n}\n"
+    "on head {\n  quantize(weight = int8)\n}\n";
 
 typedef struct Bench {
     World w;
