@@ -122,23 +122,22 @@ const SolvedTie *found_tie(const Findings *findings, const PlanLayer *planned) {
 
 void found_input_print(const Findings *findings, const Plan *plan, const PlanLayer *planned,
                        Buf *out) {
-    const PlanStream *stream = planned->stream >= 0 ? &plan->streams.at[planned->stream] : NULL;
+    if (!findings) {
+        plan_input_print(plan, planned, out);
+        return;
+    }
     const FoundInput *input = found_input(findings, planned);
     const SolvedTie *tie = found_tie(findings, planned);
-    const size_t begin = out->len;
-    if (stream && stream->element) {
-        format_print(stream->written, out);
-    }
     if (input) {
+        format_print(plan->streams.at[planned->stream].written, out);
         buf_printf(out, " to %.4g", (double)input->hi);
     }
-    if (planned->tie >= 0) {
-        buf_printf(out, "%s%s", out->len > begin ? ", " : "",
-                   tie_name(&plan->ties.at[planned->tie]));
-    }
-    if (tie && tie->choice >= 0) {
-        buf_printf(out, " %.3g", tie->choice);
-    } else if (tie) {
-        buf_printf(out, " none");
+    if (tie) {
+        buf_printf(out, "%s%s", input ? ", " : "", tie_name(&plan->ties.at[planned->tie]));
+        if (tie->choice >= 0) {
+            buf_printf(out, " %.3g", tie->choice);
+        } else {
+            buf_str(out, STR(" none"));
+        }
     }
 }

@@ -24,11 +24,7 @@ bool run_report_shows(const PlanLayer *pl) {
 
 /* ---- one JSON object a layer */
 
-static void input_json(cJSON *layer, const Plan *plan, const PlanLayer *pl,
-                       const FoundInput *input) {
-    const bool coded = pl->stream >= 0 && plan->streams.at[pl->stream].element;
-    cJSON_AddStringToObject(layer, "input",
-                            coded ? plan->streams.at[pl->stream].element->name : "none");
+static void range_json(cJSON *layer, const FoundInput *input) {
     if (!input) {
         return;
     }
@@ -89,7 +85,10 @@ static void layer_json(Console *c, const Plan *plan, const PlanLayer *pl,
         json_text(o, "stage", stage);
     }
     json_text(o, "weight", weight_text(s, pl));
-    input_json(o, plan, pl, found_input(found, pl));
+    Buf input = buf_on(s->arena);
+    plan_input_print(plan, pl, &input);
+    json_text(o, "input", input.len ? buf_view(&input) : STR("none"));
+    range_json(o, found_input(found, pl));
     cJSON_AddNumberToObject(o, "bits", pl->bits);
     cJSON_AddNumberToObject(o, "cosine", result->cosine);
     if (isfinite(result->sqnr)) {
