@@ -4,6 +4,7 @@
 import cases_accuracy  # noqa: F401
 import cases_calibrate  # noqa: F401
 import cases_crash  # noqa: F401
+import cases_report  # noqa: F401
 import cases_roundtrip  # noqa: F401
 import cases_upgrade  # noqa: F401
 import cases_gpu  # noqa: F401
