@@ -335,7 +335,11 @@ static bool write_report(Run *r, const LayerResult *results, const RunReport *re
                              .stages = &r->stages,
                              .run = report,
                              .seconds = clock_seconds() - r->start};
-    return !r->report || report_write(r->s, r->report, &page);
+    if (r->report && !report_write(r->s, r->report, &page)) {
+        r->report = NULL; /* closed; there is none */
+        return false;
+    }
+    return true;
 }
 
 static bool execute(Run *r, Compiled *compiled) {
