@@ -424,9 +424,6 @@ static void check_data(Resolver *r, const Step *step) {
         diag_label(d, r->recipe->data.len ? "measured on data, and nothing calibrates"
                                           : "measured on data, and this recipe has none");
         diag_help(d, "data calib = npz(\"calib.npz\")      and      calibrate(data = calib)");
-        Str spelled = f->spelled;
-        diag_help(d, "or compute the scale at run time:   %s = %.*s per token dynamic", *role,
-                  STR_ARG(spelled));
         diag_note(d, "random data is never used unless you write  data calib = random(seed = 0)");
         not_for_later(r, whole);
     }
