@@ -135,6 +135,20 @@ bool data_of_recipe(Session *s, const Recipe *recipe, const Data *data, Str over
     return shape_arg(s, data, out);
 }
 
+bool data_of_step(Session *s, const Recipe *recipe, const Step *step, const Args *args,
+                  const char *(*get)(const char *variable), DataWish *out) {
+    const Data *data = step_arg(step, "data")->value->data;
+    TRY(data_of_recipe(s, recipe, data, data_override(args, data->name), out));
+    const bool limits = schema_param(step->schema, STR("samples")) != NULL;
+    const BoundArg *samples = limits ? step_arg(step, "samples") : NULL;
+    if (samples && samples->given && samples->value &&
+        (out->samples == 0 || samples->value->integer < out->samples)) {
+        out->samples = samples->value->integer;
+    }
+    out->scratch = data_scratch(get);
+    return true;
+}
+
 /* ---- the command line */
 
 static const Data *find_data(const Recipe *recipe, Str name) {
