@@ -185,6 +185,27 @@ static void put_bits(const PlanLayer *planned, Buf *out) {
                STR_ARG(str_bytes(out->arena, planned->stored)));
 }
 
+/* What it reads, and who else reads that. */
+static void put_input(const Plan *plan, const PlanLayer *planned, Buf *out) {
+    if (planned->stream < 0 && planned->tie < 0) {
+        return;
+    }
+    Buf text = buf_on(out->arena);
+    plan_input_print(plan, planned, &text);
+    const PlanStream *stream = planned->stream >= 0 ? &plan->streams.at[planned->stream] : NULL;
+    const PlanTie *tie = planned->tie >= 0 ? &plan->ties.at[planned->tie] : NULL;
+    buf_printf(out, "input    %.*s of %.*s", STR_ARG(buf_view(&text)),
+               STR_ARG(str_safe(out->arena, planned->layer->input->name)));
+    const size_t others = (stream ? stream->layers.len : tie->layers.len) - 1;
+    if (others) {
+        buf_printf(out, ", shared with %.*s", STR_ARG(plural(out->arena, others, "layer")));
+    }
+    if (tie) {
+        buf_printf(out, tie->folds.len ? ", factors in the norm before" : ", factors by a Mul");
+    }
+    buf_char(out, '\n');
+}
+
 bool plan_explain(Session *s, const Plan *plan, Str path, Buf *out) {
     const Layer *layer = map_get(&plan->layers->by_path, path);
     if (!layer) {
@@ -210,7 +231,18 @@ bool plan_explain(Session *s, const Plan *plan, Str path, Buf *out) {
         buf_printf(out, " { skip }\n");
         return true;
     }
-    put_step(plan, "edit", planned->prune_step, &planned->owner[0], out);
+    const Step *edits[] = {planned->prune_step, planned->smooth_step, planned->awq_step};
+    bool edited = false;
+    for (int i = 0; i < 3; i++) {
+        if (edits[i]) {
+            put_step(plan, "edit", edits[i], &planned->owner[0], out);
+            edited = true;
+        }
+    }
+    if (!edited) {
+        put_step(plan, "edit", NULL, &planned->owner[0], out);
+    }
+    put_input(plan, planned, out);
     put_step(plan, "encode", planned->quantize_step, &planned->owner[1], out);
     if (planned->quantized) {
         put_bits(planned, out);

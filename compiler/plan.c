@@ -66,6 +66,9 @@ void plan_format_print(const PlanLayer *planned, Buf *out) {
     if (planned->format.method == METHOD_MSE) {
         buf_printf(out, ", mse");
     }
+    if (planned->round == ROUND_GPTQ) {
+        buf_printf(out, ", gptq");
+    }
 }
 
 /* ---- for people */
@@ -211,6 +214,7 @@ void plan_print(const Plan *plan, Buf *out) {
                (long long)plan->layers->model->opset);
     each_rule(plan, print_rule, out);
     print_untouched(arena, plan, out);
+    plan_inputs_print(plan, out);
     size_t kept = 0;
     for (size_t i = 0; i < plan->tensors.len; i++) {
         kept += plan->tensors.at[i].kept_float;
@@ -280,7 +284,7 @@ static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out) {
     if (planned->quantized) {
         buf_printf(out, "  quantize ");
         dump_format(&planned->format, out);
-        buf_char(out, '\n');
+        buf_printf(out, "%s\n", planned->round == ROUND_GPTQ ? " round gptq" : "");
     }
     if (planned->tensor >= 0) {
         buf_printf(out, "  tensor %d bits %.4f stored %llu\n", planned->tensor, planned->bits,
@@ -303,6 +307,7 @@ void plan_dump(const Plan *plan, Buf *out) {
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         dump_layer(plan, &plan->layers_planned.at[i], out);
     }
+    plan_inputs_dump(plan, out);
     for (size_t i = 0; i < plan->tensors.len; i++) {
         const Tensor *t = plan->tensors.at[i].tensor;
         const Layer *layer = plan->layers_planned.at[plan->tensors.at[i].layers.at[0]].layer;
@@ -352,6 +357,9 @@ void plan_json(const Plan *plan, Buf *out) {
         Buf format = buf_on(out->arena);
         plan_format_print(planned, &format);
         json_text(out, "weight", planned->skip ? STR("skip") : buf_view(&format));
+        Buf input = buf_on(out->arena);
+        plan_input_print(plan, planned, &input);
+        json_text(out, "input", input.len ? buf_view(&input) : STR("none"));
         buf_printf(out, ",\"bits\":%.6g,\"stored\":%llu}\n", planned->bits,
                    (unsigned long long)planned->stored);
     }

@@ -117,6 +117,10 @@ void plan_dump(const Plan *plan, Buf *out);            /* stable text: `-d plan`
 void plan_json(const Plan *plan, Buf *out);            /* one object per layer, one per line */
 bool plan_explain(Session *s, const Plan *plan, Str layer_path, Buf *out); /* E0303 if unknown */
 PlanLayer *plan_layer(const Plan *plan, const Layer *layer); /* NULL if no rule owns it */
+/* What the layer reads: "int8, smooth"; empty: the value as it is. */
+void plan_input_print(const Plan *plan, const PlanLayer *layer, Buf *out);
+void plan_inputs_print(const Plan *plan, Buf *out);    /* a few lines: what data is needed for */
+void plan_inputs_dump(const Plan *plan, Buf *out);     /* ties and streams, stable text */
 void plan_format_print(const PlanLayer *layer, Buf *out); /* "2:4 int4 per block(64)", "float32" */
 /* Name of the stage that an owner belongs to; empty if the recipe has only one. */
 Str plan_stage(const Plan *plan, const PlanOwner *owner);

@@ -35,7 +35,9 @@ static void layer_json(Console *c, const Plan *plan, const PlanLayer *pl,
         json_text(o, "stage", stage);
     }
     json_text(o, "weight", weight_text(s, pl));
-    cJSON_AddStringToObject(o, "input", "none");
+    Buf input = buf_on(s->arena);
+    plan_input_print(plan, pl, &input);
+    json_text(o, "input", input.len ? buf_view(&input) : STR("none"));
     cJSON_AddNumberToObject(o, "bits", pl->bits);
     cJSON_AddNumberToObject(o, "cosine", result->cosine);
     if (isfinite(result->sqnr)) {

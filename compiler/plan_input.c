@@ -1,0 +1,141 @@
+/* Streams and ties of a plan as text (plan.h). */
+#include <string.h>
+#include "compiler/names.h"
+#include "compiler/plan.h"
+#include "runtime/base/sanitize.h"
+
+static const Value *argument(const Step *step, const char *name) {
+    const bool has = step && schema_param(step->schema, str_from(name));
+    return has ? step_arg(step, name)->value : NULL;
+}
+
+static Str method_text(const Step *calibrate, Arena *arena) {
+    const Value *method = argument(calibrate, "method");
+    Buf b = buf_on(arena);
+    if (method) {
+        value_print(method, &b);
+    }
+    return method ? buf_view(&b) : STR("max");
+}
+
+void plan_input_print(const Plan *plan, const PlanLayer *planned, Buf *out) {
+    const PlanStream *stream = planned->stream >= 0 ? &plan->streams.at[planned->stream] : NULL;
+    const char *between = "";
+    if (stream && stream->written) {
+        format_print(stream->written, out);
+        between = ", ";
+    }
+    if (planned->tie >= 0) {
+        buf_printf(out, "%s%s", between, plan->ties.at[planned->tie].step->schema->name);
+    }
+}
+
+typedef struct Count {
+    Str text;
+    size_t streams, layers;
+} Count;
+
+/* Streams of one format and method are counted together. */
+static void print_formats(const Plan *plan, Buf *out) {
+    Vec(Count) counts = {0};
+    for (size_t i = 0; i < plan->streams.len; i++) {
+        const PlanStream *stream = &plan->streams.at[i];
+        if (!stream->written) {
+            continue;
+        }
+        Buf text = buf_on(out->arena);
+        format_print(stream->written, &text);
+        buf_printf(&text, ", range by %.*s",
+                   STR_ARG(stream->tie >= 0 ? STR("max of each channel")
+                                            : method_text(stream->calibrate, out->arena)));
+        size_t k = 0;
+        while (k < counts.len && !str_eq(counts.at[k].text, buf_view(&text))) {
+            k++;
+        }
+        if (k == counts.len) {
+            vec_push(out->arena, &counts, (Count){buf_view(&text), 0, 0});
+        }
+        counts.at[k].streams++;
+        counts.at[k].layers += stream->layers.len;
+    }
+    for (size_t k = 0; k < counts.len; k++) {
+        buf_printf(out, "  inputs     %.*s of %.*s in %.*s\n",
+                   STR_ARG(plural(out->arena, counts.at[k].streams, "value")),
+                   STR_ARG(plural(out->arena, counts.at[k].layers, "layer")),
+                   STR_ARG(counts.at[k].text));
+    }
+}
+
+static void print_ties(const Plan *plan, Buf *out) {
+    static const char *const names[] = {"smooth", "awq"};
+    for (int n = 0; n < 2; n++) {
+        size_t folded = 0, multiplied = 0;
+        for (size_t i = 0; i < plan->ties.len; i++) {
+            const PlanTie *tie = &plan->ties.at[i];
+            if (strcmp(tie->step->schema->name, names[n]) == 0) {
+                *(tie->folds.len ? &folded : &multiplied) += 1;
+            }
+        }
+        if (folded + multiplied) {
+            buf_printf(out, "  %-10s %.*s scaled: %zu by the norm before, %zu by a Mul\n", names[n],
+                       STR_ARG(plural(out->arena, folded + multiplied, "input")), folded,
+                       multiplied);
+        }
+    }
+}
+
+static size_t count_gptq(const Plan *plan) {
+    size_t count = 0;
+    for (size_t i = 0; i < plan->layers_planned.len; i++) {
+        count += plan->layers_planned.at[i].round == ROUND_GPTQ;
+    }
+    return count;
+}
+
+void plan_inputs_print(const Plan *plan, Buf *out) {
+    if (!plan->data) {
+        return;
+    }
+    print_formats(plan, out);
+    print_ties(plan, out);
+    if (count_gptq(plan)) {
+        buf_printf(out, "  gptq       %.*s rounded by it\n",
+                   STR_ARG(plural(out->arena, count_gptq(plan), "weight")));
+    }
+    buf_printf(out, "  calibrate  %.*s: one pass over the data\n", STR_ARG(plan->data->name));
+}
+
+static void dump_layers(const Plan *plan, const int *layers, size_t count, Buf *out) {
+    for (size_t i = 0; i < count; i++) {
+        const Layer *layer = plan->layers_planned.at[layers[i]].layer;
+        buf_printf(out, " %.*s", STR_ARG(str_safe(out->arena, layer->path)));
+    }
+    buf_char(out, '\n');
+}
+
+void plan_inputs_dump(const Plan *plan, Buf *out) {
+    Arena *arena = out->arena;
+    for (size_t i = 0; i < plan->ties.len; i++) {
+        const PlanTie *tie = &plan->ties.at[i];
+        buf_printf(out, "tie %zu %s of %.*s k %lld\n", i, tie->step->schema->name,
+                   STR_ARG(str_safe(arena, tie->value->name)), (long long)tie->k);
+        for (size_t k = 0; k < tie->folds.len; k++) {
+            buf_printf(out, "  into %.*s\n", STR_ARG(str_safe(arena, tie->folds.at[k]->name)));
+        }
+        buf_printf(out, "  layers");
+        dump_layers(plan, tie->layers.at, tie->layers.len, out);
+    }
+    for (size_t i = 0; i < plan->streams.len; i++) {
+        const PlanStream *stream = &plan->streams.at[i];
+        buf_printf(out, "stream %zu of %.*s", i, STR_ARG(str_safe(arena, stream->value->name)));
+        if (stream->tie >= 0) {
+            buf_printf(out, " tie %d", stream->tie);
+        }
+        if (stream->element) {
+            buf_printf(out, " %s range %.*s", stream->element->name,
+                       STR_ARG(method_text(stream->calibrate, arena)));
+        }
+        buf_printf(out, " type %s\n  layers", type_name(stream->type));
+        dump_layers(plan, stream->layers.at, stream->layers.len, out);
+    }
+}
