@@ -79,6 +79,14 @@ static bool hash_model(Session *s, const Model *model, uint8_t out[32]) {
     return true;
 }
 
+/* Parts of a data set that were joined on purpose (morc stats merge): of the recipe's model and
+ * wish, whatever the data. */
+static bool fits_merged(const Stats *stats, const StatsIdentity *id) {
+    return stats && stats->complete && memcmp(stats->identity.model, id->model, 32) == 0 &&
+           memcmp(stats->identity.asked, id->asked, 32) == 0 &&
+           memcmp(stats->identity.data, CALIBRATE_MERGED, strlen(CALIBRATE_MERGED)) == 0;
+}
+
 /* Statistics of the same model, data and wish that an earlier run has kept; NULL: none. */
 static bool take_kept(Pass *p, const StatsIdentity *id) {
     Session *s = p->s;
@@ -88,6 +96,14 @@ static bool take_kept(Pass *p, const StatsIdentity *id) {
     }
     const char *why = NULL;
     p->c->stats = morstat_open(s, p->c->stats_path, id, &why);
+    if (!p->c->stats && why && p->c->args->stats.len) {
+        const char *other = NULL;
+        Stats *merged = morstat_open(s, p->c->stats_path, NULL, &other);
+        p->c->stats = fits_merged(merged, id) ? merged : NULL;
+        if (merged && !p->c->stats) {
+            stats_close(merged);
+        }
+    }
     if (!p->c->stats && !why) {
         return false; /* reported */
     }
@@ -145,7 +161,8 @@ static bool open_model(Pass *p) {
     p->observer = (EngineObserver){p, see};
     const EngineLoad load = {.bytes = p->instrumented.bytes,
                              .size = p->instrumented.size,
-                             .observer = &p->observer};
+                             .observer = &p->observer,
+                             .finishes = true}; /* statistics hold whole batches */
     Str why = {0};
     p->model = engine_load(s, p->engine, &load, &why);
     return p->model || fail(p, "the engine does not take this model", why);

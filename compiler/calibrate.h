@@ -7,6 +7,9 @@
 #include "compiler/args.h"
 #include "compiler/observations.h"
 
+/* First bytes of StatsIdentity.data of what `morc stats merge` joined. */
+#define CALIBRATE_MERGED "merged:"
+
 typedef struct Calibration {
     const Args *args;                         /* --data */
     const char *(*get)(const char *variable); /* environment */

@@ -2,6 +2,7 @@
  * apart, as one. Give it to a run of the same recipe and model with --stats. */
 #include <sodium.h>
 #include <string.h>
+#include "compiler/calibrate.h"
 #include "compiler/cmd.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/morstat.h"
@@ -22,12 +23,13 @@ static Stats *read_file(Session *s, Str path) {
     return stats;
 }
 
-/* What a merged set is of: the data in the order of the files. */
+/* What a merged set is of: a mark, and the data in the order of the files. */
 static void join_identity(StatsIdentity *into, const StatsIdentity *from) {
     uint8_t both[64];
     memcpy(both, into->data, 32);
     memcpy(both + 32, from->data, 32);
     crypto_hash_sha256(into->data, both, sizeof both);
+    memcpy(into->data, CALIBRATE_MERGED, strlen(CALIBRATE_MERGED));
 }
 
 static bool merge_file(Session *s, Stats *into, Str path) {

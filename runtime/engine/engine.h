@@ -76,6 +76,7 @@ typedef struct EngineLoad {
     EngineLevel level;
     const struct EngineObserver *observer; /* of its mor.Observe nodes, borrowed; NULL: has none */
     bool no_arena;   /* every tensor is allocated by itself: lower peak, slower */
+    bool finishes;   /* a run that has begun ends by itself, though the session is stopped */
     bool no_pattern; /* no plan of the memory by the shapes of earlier runs */
 } EngineLoad;
 

@@ -136,6 +136,7 @@ static bool set_options(EngineModel *m, const EngineLoad *load, Str *why) {
         "threads", why));
     TRY(engine_ok(e, call->SetSessionGraphOptimizationLevel(options, levels[load->level]),
                   "optimization", why));
+    m->finishes = load->finishes;
     TRY(!load->no_arena || engine_ok(e, call->DisableCpuMemArena(options), "memory", why));
     TRY(!load->no_pattern || engine_ok(e, call->DisableMemPattern(options), "memory", why));
     if (load->folder.len > 0) {

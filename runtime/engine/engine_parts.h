@@ -46,6 +46,7 @@ struct EngineModel {
     size_t input_count, output_count;
     Arena *scratch; /* of one run: names, dims, the arrays below */
     ArenaMark empty;
+    bool finishes; /* EngineLoad's */
     OrtValue **in, **out;
     size_t in_count, out_count;
     OrtRunOptions *run;

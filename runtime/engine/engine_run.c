@@ -203,7 +203,7 @@ static bool view_outputs(EngineModel *m, const char *const *names, EngineTensor 
 static bool run_watched(EngineModel *m, const char *const *names, Str *why) {
     Watch w = {.model = m};
     pthread_t thread;
-    const bool watched = m->s->stop != NULL;
+    const bool watched = m->s->stop != NULL && !m->finishes;
     if (watched && !start_watch(&w, &thread)) {
         end_watch(&w, NULL);
         *why = STR("running the model: the system gives no more threads");

@@ -2,6 +2,7 @@
 """Runs every end-to-end case: run.py [-j N] [--morc PATH] [-k REGEX] [--log FILE]"""
 # Importing a module registers its cases; the long ones first, so that the last to end are short.
 import cases_accuracy  # noqa: F401
+import cases_calibrate  # noqa: F401
 import cases_crash  # noqa: F401
 import cases_roundtrip  # noqa: F401
 import cases_upgrade  # noqa: F401
