@@ -1,6 +1,6 @@
 /* What the whole model is judged by: which metrics the expects name, on which data, and whether the
- * model can have them. `evaluate` names the data; without it a tenth of the calibration data is held
- * out. That there is any data at all was checked with the text (E0703). */
+ * model can have them. `evaluate` names the data; without it a tenth of the calibration data is
+ * held out. That there is any data at all was checked with the text (E0703). */
 #include <string.h>
 #include "compiler/bind_parts.h"
 #include "runtime/base/sanitize.h"
@@ -93,7 +93,8 @@ static int find_tokens(const Model *model) {
     return count == 1 ? found : -1;
 }
 
-/* The first output that holds floats, or may: a type that is not declared is known to the engine. */
+/* The first output that holds floats, or may: a type that is not declared is known to the engine.
+ */
 static const ValueInfo *first_floats(const Model *model) {
     const Onnx__GraphProto *graph = model->main->proto;
     for (size_t i = 0; i < graph->n_output; i++) {
@@ -108,7 +109,8 @@ static const ValueInfo *first_floats(const Model *model) {
 static void put_shape(const ValueInfo *value, Buf *out) {
     buf_char(out, ' ');
     buf_safe(out, value->name);
-    buf_printf(out, " %s [", value->type ? type_name(value->type) : "of a type that is not declared");
+    buf_printf(out, " %s [",
+               value->type ? type_name(value->type) : "of a type that is not declared");
     for (int i = 0; i < value->rank; i++) {
         const int64_t size = value->dims[i];
         buf_printf(out, size >= 0 ? "%s%lld" : "%s?", i ? ", " : "", (long long)size);
@@ -123,7 +125,8 @@ static Str ports_text(Bind *b, bool outputs) {
     Buf text = buf_on(b->s->arena);
     buf_printf(&text, "%s:", outputs ? "outputs" : "inputs");
     for (size_t i = 0, shown = 0; i < count; i++) {
-        const Onnx__ValueInfoProto *proto = outputs ? main->proto->output[i] : main->proto->input[i];
+        const Onnx__ValueInfoProto *proto =
+            outputs ? main->proto->output[i] : main->proto->input[i];
         const ValueInfo *value = graph_value(main, str_from(proto->name));
         if (value && (outputs || is_input(value))) {
             if (shown++ == SHOWN) {

@@ -51,9 +51,9 @@ static bool is_of_model(const Expr *e) {
 }
 
 static bool is_measured(const Expr *e) {
-    const bool of_layers = e->kind == EXPR_ATTR && named(e, layer_metrics) && !str_is(e->name, "bits");
-    return of_layers || is_of_model(e) ||
-           (e->kind == EXPR_METRIC && str_is(e->name, "sparsity"));
+    const bool of_layers =
+        e->kind == EXPR_ATTR && named(e, layer_metrics) && !str_is(e->name, "bits");
+    return of_layers || is_of_model(e) || (e->kind == EXPR_METRIC && str_is(e->name, "sparsity"));
 }
 
 static bool is_of_layer(const Expr *e) {

@@ -331,7 +331,8 @@ static bool execute(Run *r, Compiled *compiled) {
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!prepare_evaluation(r) || !calibrate_and_solve(r, compiled) || !choose_device(r, compiled) ||
+    if (!prepare_evaluation(r) || !calibrate_and_solve(r, compiled) ||
+        !choose_device(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;

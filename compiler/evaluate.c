@@ -24,7 +24,7 @@ typedef struct Trial {
     DataTensor *given;
     EngineTensor *in;
     size_t inputs, given_count;
-    Str *names;            /* of the outputs that are compared */
+    Str *names; /* of the outputs that are compared */
     EngineTensor *out[2];
     size_t compared;
     Vec(int64_t) next, labels; /* answers of rows (OutputPair) */
@@ -60,8 +60,7 @@ static bool check_labels(Session *s, const Plan *plan, const Evaluation *e) {
         return true;
     }
     Diag *d = diag_error(s, "E0709", accuracy->span, "this data cannot tell the `accuracy`");
-    diag_label(d, "`%s` has no array `labels`",
-               str_safe_c(s->arena, plan->evaluation.data->name));
+    diag_label(d, "`%s` has no array `labels`", str_safe_c(s->arena, plan->evaluation.data->name));
     diag_help(d, "`agreement` is the share of answers that are those of the float model");
     return false;
 }
@@ -87,7 +86,8 @@ bool evaluate_open(Session *s, const Plan *plan, Evaluation *e) {
 /* Of the model's file, or of what a link to it leads to: where its external data is (file.h). */
 static Str folder_of(const Trial *t, const Model *model) {
     char real[PATH_MAX];
-    if (!model->has_external || t->s->sys->resolve(str_c(t->arena, model->input->path), real) != 0) {
+    if (!model->has_external ||
+        t->s->sys->resolve(str_c(t->arena, model->input->path), real) != 0) {
         return (Str){0};
     }
     const char *end = strrchr(real, '/');
@@ -136,15 +136,15 @@ static bool choose_outputs(Trial *t) {
     }
     t->e->result.compared = (int)t->compared;
     t->e->result.outputs = (int)count;
-    return t->compared || fail(t, "there is nothing to compare",
-                               STR("the model has no output of floats"));
+    return t->compared ||
+           fail(t, "there is nothing to compare", STR("the model has no output of floats"));
 }
 
 /* ---- answers of rows */
 
 static bool does_not_fit(const Trial *t, const char *what, const EngineTensor *out) {
-    Diag *d = diag_error(t->s, "E0702", place(t), "`%s` does not fit the model: %s", data_shown(t),
-                         what);
+    Diag *d =
+        diag_error(t->s, "E0702", place(t), "`%s` does not fit the model: %s", data_shown(t), what);
     Buf shape = buf_on(t->s->arena);
     for (int i = 0; i < out->rank; i++) {
         buf_printf(&shape, "%s%lld", i ? ", " : "", (long long)out->dims[i]);
@@ -185,8 +185,8 @@ static bool find_next_or_say(Trial *t, const EngineTensor *logits) {
         return t->s->diags.errors == errors;
     }
     if (t->s->diags.errors == errors) {
-        Diag *d = diag_error(t->s, "E0709", asked->span,
-                             "this model cannot be judged by `perplexity`");
+        Diag *d =
+            diag_error(t->s, "E0709", asked->span, "this model cannot be judged by `perplexity`");
         diag_label(d, "how well it predicts the next token");
         diag_note(d, "its first output of floats has no logits for every token");
     }
@@ -243,8 +243,9 @@ static bool run_model(Trial *t, int which) {
     Str why = {0};
     return engine_run(t->model[which], t->in, t->given_count, t->names, t->compared, t->out[which],
                       &why) ||
-           fail(t, which ? "the engine cannot run the new model on the data"
-                         : "the engine cannot run the float model on the data",
+           fail(t,
+                which ? "the engine cannot run the new model on the data"
+                      : "the engine cannot run the float model on the data",
                 why);
 }
 
@@ -281,9 +282,8 @@ static bool run_batch(Trial *t, int64_t batch) {
     for (size_t i = 0; i < t->inputs; i++) {
         const DataTensor *x = &t->given[i];
         if (x->data || x->size == 0) {
-            t->in[t->given_count++] =
-                (EngineTensor){x->name, x->type, x->rank, x->dims, (void *)(uintptr_t)x->data,
-                               (size_t)x->size};
+            t->in[t->given_count++] = (EngineTensor){
+                x->name, x->type, x->rank, x->dims, (void *)(uintptr_t)x->data, (size_t)x->size};
         }
     }
     TRY(run_model(t, 0) && run_model(t, 1));
@@ -328,8 +328,8 @@ static bool trial(Trial *t, const Output *model, const Output *data, Str data_na
     const EngineWish wish = {.get = t->e->get};
     t->engine = engine_need(t->s, &wish, place(t));
     TRY(t->engine);
-    t->e->engine = str_format(t->s->arena, "ONNX Runtime %.*s, CPU",
-                              STR_ARG(engine_version(t->engine)));
+    t->e->engine =
+        str_format(t->s->arena, "ONNX Runtime %.*s, CPU", STR_ARG(engine_version(t->engine)));
     TRY(load_float(t) && load_new(t, model, data, data_name) && choose_outputs(t) && run_data(t));
     t->e->result.scores = output_scores(&t->sums);
     t->e->result.undefined = t->sums.undefined;

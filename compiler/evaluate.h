@@ -23,8 +23,8 @@ typedef struct Evaluation {
 /* Before any work. Plan.evaluation has a step. Errors: E1108 no engine, E0702, E0704, E0705 data,
  * E0709 labels that are asked for and not there. */
 bool evaluate_open(Session *s, const Plan *plan, Evaluation *e);
-/* What was written and has no name yet: the model, and its data file (NULL: none) as it is called in
- * the model. Errors: E0707 a model that does not run, E0702 and E0709 as far as outputs tell. */
+/* What was written and has no name yet: the model, and its data file (NULL: none) as it is called
+ * in the model. Errors: E0707 a model that does not run, E0702 and E0709 as far as outputs tell. */
 bool evaluate_run(Session *s, const Plan *plan, Evaluation *e, const Output *model,
                   const Output *data, Str data_name);
 

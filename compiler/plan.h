@@ -79,7 +79,7 @@ typedef struct PlanStream {
 
 /* What the whole model is judged on, and by what. */
 typedef struct PlanEvaluation {
-    const Step *step;             /* `evaluate`, or the `calibrate` whose data it is; NULL: nothing */
+    const Step *step;             /* `evaluate`, or the `calibrate` with the data; NULL: nothing */
     const Data *data;
     bool held_out;                /* a tenth of the calibration data, which then has the rest */
     const Expr *asked[OUTPUT_METRICS]; /* the first expect's; NULL: none asks */
@@ -143,9 +143,9 @@ typedef struct ModelResult {
 
 /* Some expect needs results: metrics must be taken. */
 bool plan_waits_for_results(const Plan *plan);
-/* Expects that need results (cosine, sqnr, mse, max_error, sparsity, those of the whole model): E0901
- * with the worst layers. Returns false if one failed. static ones were checked by bind. model: NULL
- * if the plan evaluates nothing. */
+/* Expects that need results (cosine, sqnr, mse, max_error, sparsity, those of the whole model):
+ * E0901 with the worst layers. Returns false if one failed. static ones were checked by bind.
+ * model: NULL if the plan evaluates nothing. */
 bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results,
                         const ModelResult *model);
 

@@ -1,6 +1,6 @@
 /* What is known later than the text: attributes of a layer (.k), metrics of a rule's layers
- * (.cosine), counts and sizes (matches, bits, count(S)), metrics of the whole model (perplexity). Each
- * has its place; elsewhere it is E0209, with the place where it belongs. */
+ * (.cosine), counts and sizes (matches, bits, count(S)), metrics of the whole model (perplexity).
+ * Each has its place; elsewhere it is E0209, with the place where it belongs. */
 #include <string.h>
 #include "lang/resolve_parts.h"
 

@@ -8,11 +8,14 @@
 enum { FLOAT = 1, FLOAT16 = 10, DOUBLE = 11, BFLOAT16 = 16 };
 
 const char *output_metric_name(OutputMetric metric) {
-    static const char *const names[OUTPUT_METRICS] = {
-        [METRIC_PERPLEXITY] = "perplexity", [METRIC_ACCURACY] = "accuracy",
-        [METRIC_AGREEMENT] = "agreement",   [METRIC_KL] = "kl",
-        [METRIC_COSINE] = "cosine",         [METRIC_SQNR] = "sqnr",
-        [METRIC_MSE] = "mse",               [METRIC_MAX_ERROR] = "max_error"};
+    static const char *const names[OUTPUT_METRICS] = {[METRIC_PERPLEXITY] = "perplexity",
+                                                      [METRIC_ACCURACY] = "accuracy",
+                                                      [METRIC_AGREEMENT] = "agreement",
+                                                      [METRIC_KL] = "kl",
+                                                      [METRIC_COSINE] = "cosine",
+                                                      [METRIC_SQNR] = "sqnr",
+                                                      [METRIC_MSE] = "mse",
+                                                      [METRIC_MAX_ERROR] = "max_error"};
     return names[metric];
 }
 
@@ -75,8 +78,8 @@ static void add_values(const OutputPair *p, int64_t begin, int64_t end, OutputSu
 
 /* ---- rows */
 
-typedef struct Row { /* one side of one row */
-    int64_t top;     /* place of the largest value, the first of equals; -1: there is NaN */
+typedef struct Row {      /* one side of one row */
+    int64_t top;          /* place of the largest value, the first of equals; -1: there is NaN */
     double most, log_sum; /* that value; ln of the sum of exp(x - most) */
     bool defined;         /* the softmax of it is a distribution */
 } Row;
@@ -131,7 +134,8 @@ static double surprise(const OutputPair *p, const void *data, int64_t at, const 
 
 static void add_row(const OutputPair *p, int64_t r, OutputSums *sums) {
     const int64_t at = r * p->width;
-    Row a = survey(p->type, p->reference, at, p->width), b = survey(p->type, p->model, at, p->width);
+    Row a = survey(p->type, p->reference, at, p->width),
+        b = survey(p->type, p->model, at, p->width);
     sums->rows++;
     sums->undefined += !a.defined;
     sums->agreed += a.defined && a.top == b.top;
@@ -249,9 +253,8 @@ OutputScores output_scores(const OutputSums *sums) {
     s.of[1][METRIC_KL] = defined > 0 ? sums->kl / (double)defined : (double)NAN;
     for (int i = 0; i < 2; i++) {
         s.of[i][METRIC_ACCURACY] = share(sums->right[i], sums->labelled);
-        s.of[i][METRIC_PERPLEXITY] = sums->predicted > 0
-                                         ? exp(sums->surprise[i] / (double)sums->predicted)
-                                         : (double)NAN;
+        s.of[i][METRIC_PERPLEXITY] =
+            sums->predicted > 0 ? exp(sums->surprise[i] / (double)sums->predicted) : (double)NAN;
     }
     return s;
 }

@@ -14,9 +14,9 @@ typedef enum OutputMetric {
     METRIC_PERPLEXITY, /* exp of the mean of -ln p(answer) */
     METRIC_ACCURACY,   /* share of rows whose largest value is at the label */
     METRIC_AGREEMENT,  /* share of rows whose largest value is where the float model's is */
-    METRIC_KL,         /* mean over rows of sum p ln(p / q), nats; p: softmax of the float model's */
-    METRIC_COSINE,     /* of all values as one vector */
-    METRIC_SQNR,       /* dB: energy of the float model's values over that of the error */
+    METRIC_KL,     /* mean over rows of sum p ln(p / q), nats; p: softmax of the float model's */
+    METRIC_COSINE, /* of all values as one vector */
+    METRIC_SQNR,   /* dB: energy of the float model's values over that of the error */
     METRIC_MSE,
     METRIC_MAX_ERROR,
     OUTPUT_METRICS
@@ -26,7 +26,7 @@ const char *output_metric_name(OutputMetric metric); /* as recipes write it */
 
 /* One output in one batch: row-major, of one shape and one type on both sides. */
 typedef struct OutputPair {
-    int type; /* TensorProto.DataType: FLOAT, FLOAT16, BFLOAT16, DOUBLE */
+    int type;            /* TensorProto.DataType: FLOAT, FLOAT16, BFLOAT16, DOUBLE */
     int64_t rows, width; /* width: of the last dimension; rows: product of the others */
     const void *reference, *model;
     /* For each row the right place in it, below width; negative: none is known. NULL: of no row. */

@@ -43,8 +43,8 @@ static int64_t together(const Dataset *d) {
     bool fixed = !d->file; /* random data are whole batches */
     for (size_t i = 0; i < d->count; i++) {
         const DataSlot *slot = &d->slots[i];
-        fixed = fixed || (slot->role == DATA_BATCHED && slot->input->rank > 0 &&
-                          slot->input->dims[0] >= 0);
+        fixed = fixed ||
+                (slot->role == DATA_BATCHED && slot->input->rank > 0 && slot->input->dims[0] >= 0);
     }
     return fixed ? d->batch : 1;
 }

@@ -217,8 +217,10 @@ static void nothing_is_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_is_what_it_says),        cmocka_unit_test(threads_give_the_same_bits),
-        cmocka_unit_test(types_and_batches_do_not_matter), cmocka_unit_test(what_is_not_finite),
+        cmocka_unit_test(it_is_what_it_says),
+        cmocka_unit_test(threads_give_the_same_bits),
+        cmocka_unit_test(types_and_batches_do_not_matter),
+        cmocka_unit_test(what_is_not_finite),
         cmocka_unit_test(nothing_is_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

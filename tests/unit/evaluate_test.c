@@ -24,11 +24,9 @@ typedef struct Pair {
 static void write_data(const World *w, const char *labels_descr, const char *shape,
                        const void *labels, size_t size) {
     ZipBuild z = zip_begin(w->s->arena, 0);
-    zip_add(&z, "input_ids.npy",
-            npy_bytes(w->s->arena, "<i8", false, "(4, 4)", ids, sizeof ids));
+    zip_add(&z, "input_ids.npy", npy_bytes(w->s->arena, "<i8", false, "(4, 4)", ids, sizeof ids));
     if (shape) {
-        zip_add(&z, "labels.npy",
-                npy_bytes(w->s->arena, labels_descr, false, shape, labels, size));
+        zip_add(&z, "labels.npy", npy_bytes(w->s->arena, labels_descr, false, shape, labels, size));
     }
     const Str bytes = zip_end(&z);
     unit_write(str_format(w->s->arena, "%s/eval.npz", w->directory).data, bytes.data, bytes.len);
@@ -91,7 +89,8 @@ static void end(Pair *t) {
         session_close(probe);                                                                      \
     } while (0)
 
-/* Each word is followed by the next one with odds of e^2 to 1; the new model has mixed up word 4. */
+/* Each word is followed by the next one with odds of e^2 to 1; the new model has mixed up word 4.
+ */
 static void tables(float old[25], float new[25]) {
     for (int i = 0; i < 25; i++) {
         old[i] = new[i] = i % 5 == (i / 5 + 1) % 5 ? 2 : 0;
@@ -118,11 +117,12 @@ static void figures_are_those_of_the_models(void **state) {
     const ModelResult *r = &t.e.result;
     const double *is = r->scores.of[1], *was = r->scores.of[0], z = log(exp(2) + 4);
     assert_true(r->samples == 4 && r->compared == 1 && r->outputs == 2 && r->undefined == 0);
-    /* the pairs (0 1) (1 2) (2 3) are as foreseen, (4 3) and (2 4) ... are not: 3 of 12 in the float
-     * model; the new one foresees (4 3) as well */
+    /* the pairs (0 1) (1 2) (2 3) are as foreseen, (4 3) and (2 4) ... are not: 3 of 12 in the
+     * float model; the new one foresees (4 3) as well */
     assert_true(near(was[METRIC_PERPLEXITY], exp((12 * z - 2 * 3) / 12)));
     assert_true(near(is[METRIC_PERPLEXITY], exp((12 * z - 2 * 4) / 12)));
-    /* word 4 is 2 of 16 rows; labels: 12 of 16 known, of those all but (4 -> 3) as the float model */
+    /* word 4 is 2 of 16 rows; labels: 12 of 16 known, of those all but (4 -> 3) as the float model
+     */
     assert_true(near(is[METRIC_AGREEMENT], 14.0 / 16));
     assert_true(near(was[METRIC_ACCURACY], 11.0 / 12) && near(is[METRIC_ACCURACY], 11.0 / 12));
     const double kl = 2 * (exp(2) - 1) / (exp(2) + 4);
@@ -140,8 +140,8 @@ static void an_equal_model_is_exact(void **state) {
     float old[25], new[25];
     tables(old, new);
     Pair t = pair_of(language, old, old,
-                    "evaluate(data = eval)\nexpect cosine == 1 and kl == 0 and agreement == 1\n"
-                    "expect mse > 0 or perplexity > 9, \"too good\"");
+                     "evaluate(data = eval)\nexpect cosine == 1 and kl == 0 and agreement == 1\n"
+                     "expect mse > 0 or perplexity > 9, \"too good\"");
     write_data(&t.w, NULL, NULL, NULL, 0);
     assert_true(run(&t));
     assert_true(isinf(t.e.result.scores.of[1][METRIC_SQNR]));
