@@ -1,6 +1,6 @@
 /* AWQ (Lin et al. 2024, arXiv:2306.00978): weights that meet large inputs are scaled up before they
- * are rounded, s = mean|x|^r / sqrt(max * min), and the input is scaled down. r is searched from 0 to
- * 1 by the Gram loss of the layer's own grid, siblings together. No data is read again. */
+ * are rounded, s = mean|x|^r / sqrt(max * min), and the input is scaled down. r is searched from 0
+ * to 1 by the Gram loss of the layer's own grid, siblings together. No data is read again. */
 #ifndef RUNTIME_CALIB_AWQ_H
 #define RUNTIME_CALIB_AWQ_H
 #include "runtime/calib/channel_scale.h"

@@ -1,7 +1,9 @@
 /* Calibrators: from the statistics of a tensor to the range that its codes shall cover. Each says
  * what it needs; results are the same on every machine. On the same histogram and for the formats
- * that it knows they choose what NVIDIA ModelOpt 0.47 chooses (modelopt/torch/quantization/calib);
- * its own rounding noise, where it sums in float32, excepted.
+ * that it knows they choose what NVIDIA ModelOpt 0.47 chooses (modelopt/torch/quantization/calib),
+ * but where its arithmetic fails: squares of values beyond 1e19 or below 1e-19, which float32 has
+ * no room for; bins that are all empty below a cut, where it divides 0 by 0; a percentile within
+ * the first bin, whose lower edge is 0.
  *
  * Symmetric formats have a range of -amax to amax. Asymmetric ones have lo <= 0 <= hi; where all
  * values have one sign, that is what the symmetric rule says for an unsigned format, and else the

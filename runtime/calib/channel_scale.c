@@ -62,8 +62,8 @@ static void error_rows(void *user, size_t task) {
 static bool one_loss(const ScaledWeight *weight, int64_t k, const float *g, const float *s,
                      double *loss, Arena *arena, const Spread *spread) {
     Scales scales = scales_new(arena, weight->grid, weight->rows, k);
-    ScaledWork t = {.weight = weight, .scales = &scales, .s = s, .k = k,
-                    .cut = cut_rows(weight->rows, k)};
+    ScaledWork t = {
+        .weight = weight, .scales = &scales, .s = s, .k = k, .cut = cut_rows(weight->rows, k)};
     t.d = arena_many(arena, float, (size_t)(weight->rows * k));
     return spread_run(spread, scale_rows, &t, t.cut.tasks) &&
            grid_scales(weight->grid, t.d, &scales, arena, spread) &&

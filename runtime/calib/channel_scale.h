@@ -1,6 +1,6 @@
-/* Scales of a layer's input channels: X W^T = (X / s) (W s)^T. Which s makes W s and X / s easier to
- * round is what smooth.h and awq.h look for; here is what both need. Layers that read one tensor are
- * siblings and share s. */
+/* Scales of a layer's input channels: X W^T = (X / s) (W s)^T. Which s makes W s and X / s easier
+ * to round is what smooth.h and awq.h look for; here is what both need. Layers that read one tensor
+ * are siblings and share s. */
 #ifndef RUNTIME_CALIB_CHANNEL_SCALE_H
 #define RUNTIME_CALIB_CHANNEL_SCALE_H
 #include "runtime/calib/grid.h"
@@ -22,8 +22,8 @@ void channel_scale_gram(const double *gram, int64_t k, const float *s, double *o
 /* amax[j] = max(amax[j], |w| of column j) */
 void channel_widen(const float *w, int64_t rows, int64_t k, float *amax);
 
-/* Gram loss of rounding W s on its grid, with scales by the grid's method: of the error Q(W s) / s - W
- * against g, the Gram matrix of X itself. Summed over siblings. False if the Spread failed. */
+/* Gram loss of rounding W s on its grid, with scales by the grid's method: of the error Q(W s) / s
+ * - W against g, the Gram matrix of X itself. Summed over siblings. False if the Spread failed. */
 bool channel_scale_loss(const ScaledWeight *weights, size_t count, int64_t k, const float *g,
                         const float *s, double *loss, Arena *arena, const Spread *spread);
 

@@ -38,9 +38,16 @@ static void losses(const ClipBlock *t, double *loss) {
             d[j] -= w[j];
         }
     }
-    matrix_multiply(&(Product){.m = t->rows, .n = t->n, .k = t->n, .a = t->d, .lda = t->n,
-                               .b = t->work->g + t->first * s->k + t->first, .ldb = s->k,
-                               .c = t->dg, .ldc = t->n, .alpha = 1});
+    matrix_multiply(&(Product){.m = t->rows,
+                               .n = t->n,
+                               .k = t->n,
+                               .a = t->d,
+                               .lda = t->n,
+                               .b = t->work->g + t->first * s->k + t->first,
+                               .ldb = s->k,
+                               .c = t->dg,
+                               .ldc = t->n,
+                               .alpha = 1});
     for (int64_t i = 0; i < t->rows; i++) {
         loss[i] = 0;
         for (int64_t j = 0; j < t->n; j++) {
@@ -115,8 +122,8 @@ bool clip_scales(const Grid *grid, const float *w, const float *g, Scales *scale
         return true;
     }
     const ArenaMark mark = arena_mark(arena);
-    ClipWork t = {.grid = grid, .w = w, .g = g, .scales = scales,
-                  .cut = cut_rows(scales->rows, scales->k)};
+    ClipWork t = {
+        .grid = grid, .w = w, .g = g, .scales = scales, .cut = cut_rows(scales->rows, scales->k)};
     t.length = scales->length < scales->k ? scales->length : scales->k;
     t.rooms = arena_many(arena, float, t.cut.tasks * 2 * STRIP * (size_t)t.length);
     const bool done = spread_run(spread, clip_rows, &t, t.cut.tasks);

@@ -1,6 +1,7 @@
-/* Scales of blocks or rows by what their own errors do to the output: of the range times 0.50, 0.525,
- * ... 1.10, the ratio with the least d G_bb d^T, d the error of the block's weights (AWQ's clipping,
- * without tokens). The error of other blocks is left out. */
+/* Scales of blocks or rows by what their own errors do to the output: of the range times 0.50,
+ * 0.525,
+ * ... 1.10, the ratio with the least d G_bb d^T, d the error of the block's weights (AWQ's
+ * clipping, without tokens). The error of other blocks is left out. */
 #ifndef RUNTIME_CALIB_CLIP_H
 #define RUNTIME_CALIB_CLIP_H
 #include "runtime/calib/grid.h"

@@ -1,5 +1,6 @@
 /* Rows are independent. A task has r = D G of a strip of rows, from one product, and keeps it up to
- * date: a code that changes adds a row of G, scales that move add a product for all rows at once. */
+ * date: a code that changes adds a row of G, scales that move add a product for all rows at once.
+ */
 #include "runtime/calib/descent.h"
 #include "runtime/calib/cut.h"
 #include "runtime/calib/linear_algebra.h"
@@ -51,8 +52,8 @@ static int64_t sweep_codes(const Strip *t, int64_t i) {
             continue;
         }
         const int64_t at = scale_index(t->scales, t->row + i, j);
-        const float v = grid_nearest(grid, t->scales->divisors[at], t->scales->zeros[at],
-                                     q[j] - r[j] / g[j]);
+        const float v =
+            grid_nearest(grid, t->scales->divisors[at], t->scales->zeros[at], q[j] - r[j] / g[j]);
         const float step = v - q[j];
         if (step * (2 * r[j] + step * g[j]) < 0) {
             q[j] = v;
@@ -105,14 +106,31 @@ static int64_t move_scales(const Strip *t, int64_t first, int64_t n) {
             t->z[i * n + j] = grid_value(grid, 1.0f, zero, code);
         }
     }
-    matrix_multiply(&(Product){.m = t->rows, .n = n, .k = n, .a = t->z, .lda = n, .b = g + first,
-                               .ldb = t->k, .c = t->zg, .ldc = n, .alpha = 1});
+    matrix_multiply(&(Product){.m = t->rows,
+                               .n = n,
+                               .k = n,
+                               .a = t->z,
+                               .lda = n,
+                               .b = g + first,
+                               .ldb = t->k,
+                               .c = t->zg,
+                               .ldc = n,
+                               .alpha = 1});
     for (int64_t i = 0; i < t->rows; i++) {
         moves += move_scale(t, i, first, n);
     }
     if (moves > 0) {
-        matrix_multiply(&(Product){.m = t->rows, .n = t->k, .k = n, .a = t->z, .lda = n, .b = g,
-                                   .ldb = t->k, .c = t->r, .ldc = t->k, .alpha = 1, .beta = 1});
+        matrix_multiply(&(Product){.m = t->rows,
+                                   .n = t->k,
+                                   .k = n,
+                                   .a = t->z,
+                                   .lda = n,
+                                   .b = g,
+                                   .ldb = t->k,
+                                   .c = t->r,
+                                   .ldc = t->k,
+                                   .alpha = 1,
+                                   .beta = 1});
     }
     return moves;
 }
@@ -145,14 +163,29 @@ static void descend_rows(void *user, size_t task) {
     const int64_t k = t->scales->k, end = cut_end(&t->cut, task);
     for (int64_t row = cut_first(&t->cut, task); row < end; row += STRIP) {
         float *r = t->rooms + task * t->room;
-        const Strip strip = {t->descent, t->scales, row, end - row < STRIP ? end - row : STRIP, k,
-                             t->q + row * k, r, r + STRIP * k, r + 2 * STRIP * k};
+        const Strip strip = {t->descent,
+                             t->scales,
+                             row,
+                             end - row < STRIP ? end - row : STRIP,
+                             k,
+                             t->q + row * k,
+                             r,
+                             r + STRIP * k,
+                             r + 2 * STRIP * k};
         const float *w = t->descent->w + row * k;
         for (int64_t i = 0; i < strip.rows * k; i++) {
             strip.z[i] = strip.q[i] - w[i];
         }
-        matrix_multiply(&(Product){.m = strip.rows, .n = k, .k = k, .a = strip.z, .lda = k,
-                                   .b = t->descent->g, .ldb = k, .c = r, .ldc = k, .alpha = 1});
+        matrix_multiply(&(Product){.m = strip.rows,
+                                   .n = k,
+                                   .k = k,
+                                   .a = strip.z,
+                                   .lda = k,
+                                   .b = t->descent->g,
+                                   .ldb = k,
+                                   .c = r,
+                                   .ldc = k,
+                                   .alpha = 1});
         descend(&strip);
     }
 }
@@ -160,9 +193,12 @@ static void descend_rows(void *user, size_t task) {
 bool descent_run(const Descent *descent, Scales *scales, float *q, Arena *arena,
                  const Spread *spread) {
     const ArenaMark mark = arena_mark(arena);
-    DescentWork t = {.descent = descent, .scales = scales, .q = q, .room = strip_floats(scales),
+    DescentWork t = {.descent = descent,
+                     .scales = scales,
+                     .q = q,
+                     .room = strip_floats(scales),
                      .cut = cut_rows(scales->rows, scales->k)};
-    t.rooms = arena_many(arena, float, t.cut.tasks * t.room);
+    t.rooms = arena_many(arena, float, t.cut.tasks *t.room);
     const bool done = spread_run(spread, descend_rows, &t, t.cut.tasks);
     arena_reset(arena, mark);
     return done;

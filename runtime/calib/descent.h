@@ -1,6 +1,6 @@
 /* Coordinate descent on the Gram loss tr(D G D^T), D = q - w: each code in turn takes the value of
- * its grid that is best beside all others, and each scale the best one beside its codes. The loss of
- * a row never grows. What starts from GPTQ's result changes a few codes only.
+ * its grid that is best beside all others, and each scale the best one beside its codes. The loss
+ * of a row never grows. What starts from GPTQ's result changes a few codes only.
  *
  *   a code   q_j <- nearest(q_j - r_j / G_jj), r = D G
  *   a scale  s <- s - z r_b / (z G_bb z), z the codes' values; kept if the stored one is better */

@@ -1,7 +1,7 @@
 /* With H = G + damp and the columns in the order they are done, the method needs the upper factor U
- * of H^-1 = U^T U. Turned around (last column first), H has a lower Cholesky factor L, and U is L^-1
- * turned back: one factorization and one triangular inverse, no inverse of H. U then shrinks to
- * floats in place, and the room that leaves takes G for the losses. Columns are done in blocks:
+ * of H^-1 = U^T U. Turned around (last column first), H has a lower Cholesky factor L, and U is
+ * L^-1 turned back: one factorization and one triangular inverse, no inverse of H. U then shrinks
+ * to floats in place, and the room that leaves takes G for the losses. Columns are done in blocks:
  * within a block each column corrects the next ones, beyond it a product does (lazy updates). */
 #include "runtime/calib/gptq.h"
 #include "runtime/calib/cut.h"
@@ -19,14 +19,14 @@ typedef struct GptqWork {
     const Gptq *gptq;
     const Scales *scales;
     int64_t k;
-    int64_t *order;   /* column that is done as number i */
-    double *factor;   /* k x k; later U and G as floats */
-    const float *u;   /* [k][k], upper */
-    float *g;         /* [k][k] */
-    double damp;      /* what was added to the diagonal */
-    float *q;         /* [rows][k], columns as they are */
-    float *error;     /* STRIP x block for each task */
-    float *turn;      /* STRIP x k for each task: the rows in the order they are done */
+    int64_t *order; /* column that is done as number i */
+    double *factor; /* k x k; later U and G as floats */
+    const float *u; /* [k][k], upper */
+    float *g;       /* [k][k] */
+    double damp;    /* what was added to the diagonal */
+    float *q;       /* [rows][k], columns as they are */
+    float *error;   /* STRIP x block for each task */
+    float *turn;    /* STRIP x k for each task: the rows in the order they are done */
     Cut cut;
 } GptqWork;
 
@@ -161,9 +161,17 @@ static void round_rows(void *user, size_t task) {
             if (rest == 0) {
                 break;
             }
-            matrix_multiply(&(Product){.m = rows, .n = rest, .k = n, .a = error, .lda = n,
-                                       .b = t->u + first * k + first + n, .ldb = k,
-                                       .c = turn + first + n, .ldc = k, .alpha = -1, .beta = 1});
+            matrix_multiply(&(Product){.m = rows,
+                                       .n = rest,
+                                       .k = n,
+                                       .a = error,
+                                       .lda = n,
+                                       .b = t->u + first * k + first + n,
+                                       .ldb = k,
+                                       .c = turn + first + n,
+                                       .ldc = k,
+                                       .alpha = -1,
+                                       .beta = 1});
         }
     }
 }
@@ -205,8 +213,12 @@ static bool descend(GptqWork *t, Scales *scales, double *nearest, double *losses
     for (int64_t j = 0; j < k; j++) {
         t->g[j * k + j] = (float)(gptq->gram[j * k + j] + t->damp);
     }
-    const Descent descent = {.grid = gptq->grid, .w = gptq->w, .g = t->g, .zero = gptq->zero,
-                             .sweeps = gptq->sweeps, .scales = gptq->scales};
+    const Descent descent = {.grid = gptq->grid,
+                             .w = gptq->w,
+                             .g = t->g,
+                             .zero = gptq->zero,
+                             .sweeps = gptq->sweeps,
+                             .scales = gptq->scales};
     done = done && descent_run(&descent, scales, t->q, arena, spread);
     for (int64_t j = 0; j < k; j++) {
         t->g[j * k + j] = (float)gptq->gram[j * k + j];
@@ -252,8 +264,8 @@ bool gptq_round(const Gptq *gptq, Scales *scales, float *q, GptqReport *report, 
     }
     shrink_factor(&t);
     const ArenaMark rooms = arena_mark(arena);
-    t.turn = arena_many(arena, float, t.cut.tasks * STRIP * (size_t)k);
-    t.error = arena_many(arena, float, t.cut.tasks * STRIP * (size_t)gptq->block);
+    t.turn = arena_many(arena, float, t.cut.tasks *STRIP *(size_t)k);
+    t.error = arena_many(arena, float, t.cut.tasks *STRIP *(size_t)gptq->block);
     bool done = spread_run(spread, round_rows, &t, t.cut.tasks);
     arena_reset(arena, rooms);
     Scales before = scales_new(arena, gptq->grid, rows, k);

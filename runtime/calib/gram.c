@@ -1,5 +1,5 @@
-/* Strips of rows, each a product with G and dot products in double: sums within a row are in a fixed
- * order, and rows do not meet. */
+/* Strips of rows, each a product with G and dot products in double: sums within a row are in a
+ * fixed order, and rows do not meet. */
 #include "runtime/calib/gram.h"
 #include "runtime/calib/cut.h"
 #include "runtime/calib/linear_algebra.h"
@@ -29,8 +29,16 @@ static void row_losses(void *user, size_t task) {
     for (int64_t row = cut_first(&t->cut, task); row < end; row += STRIP) {
         const int64_t n = end - row < STRIP ? end - row : STRIP;
         float *r = t->r ? t->r + row * k : t->rooms + (int64_t)task * STRIP * k;
-        matrix_multiply(&(Product){.m = n, .n = k, .k = k, .a = t->d + row * k, .lda = k,
-                                   .b = t->g, .ldb = k, .c = r, .ldc = k, .alpha = 1});
+        matrix_multiply(&(Product){.m = n,
+                                   .n = k,
+                                   .k = k,
+                                   .a = t->d + row * k,
+                                   .lda = k,
+                                   .b = t->g,
+                                   .ldb = k,
+                                   .c = r,
+                                   .ldc = k,
+                                   .alpha = 1});
         for (int64_t i = 0; i < n; i++) {
             double sum = 0;
             for (int64_t j = 0; j < k; j++) {
@@ -47,7 +55,7 @@ bool gram_losses(const float *g, const float *d, int64_t rows, int64_t k, float 
     const ArenaMark mark = arena_mark(arena);
     LossWork t = {.g = g, .d = d, .k = k, .r = r, .losses = losses, .cut = cut_rows(rows, k)};
     if (!r) {
-        t.rooms = arena_many(arena, float, t.cut.tasks * STRIP * (size_t)k);
+        t.rooms = arena_many(arena, float, t.cut.tasks *STRIP *(size_t)k);
     }
     const bool done = spread_run(spread, row_losses, &t, t.cut.tasks);
     arena_reset(arena, mark);

@@ -1,5 +1,5 @@
-/* The error of a layer's output, from the Gram matrix G = X^T X of its input alone: a weight that is
- * off by D (rows x k) has the summed squared error tr(D G D^T) over all tokens. */
+/* The error of a layer's output, from the Gram matrix G = X^T X of its input alone: a weight that
+ * is off by D (rows x k) has the summed squared error tr(D G D^T) over all tokens. */
 #ifndef RUNTIME_CALIB_GRAM_H
 #define RUNTIME_CALIB_GRAM_H
 #include "runtime/base/arena.h"

@@ -236,7 +236,8 @@ bool grid_scales(const Grid *grid, const float *w, Scales *scales, Arena *arena,
         if (grid->scale_type == K_E4M3) {
             kernel_global(&t.whole, OUT_SUPER, t.state, &scales->super);
         }
-        const int64_t chunks = kernel_chunks(&t.whole), share = (chunks + CUT_TASKS - 1) / CUT_TASKS;
+        const int64_t chunks = kernel_chunks(&t.whole),
+                      share = (chunks + CUT_TASKS - 1) / CUT_TASKS;
         t.cut = (Cut){chunks, share, (size_t)((chunks + share - 1) / share)};
         task = scale_chunks;
     } else {

@@ -1,8 +1,8 @@
 /* How a weight [rows][k] becomes codes, by the law of kernels/ and with its bits: the values that a
  * scale can hold. Rows are output channels, k is the reduction. What calibration decides (which
- * code a weight takes, which scale a granule has) stays on such a grid, and a value that a grid gave
- * takes the same code again under the same scale.
- * Memory comes from the caller's arena and is made on his thread. */
+ * code a weight takes, which scale a granule has) stays on such a grid, and a value that a grid
+ * gave takes the same code again under the same scale. Memory comes from the caller's arena and is
+ * made on his thread. */
 #ifndef RUNTIME_CALIB_GRID_H
 #define RUNTIME_CALIB_GRID_H
 #include "kernels/kernels.h"

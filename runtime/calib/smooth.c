@@ -1,8 +1,9 @@
 /* The estimate has two parts. The weight's: its Gram loss with the rounding that will be done. The
  * input's: each channel of x / s is off by some variance v_j once it is rounded, which meets the
- * column (W s)_j: tokens * sum_j v_j |(W s)_j|^2. v_j is that of a bell-shaped channel with the mean
- * square of G_jj, rounded by the format itself at 32 points of equal weight (and their negatives), so integers, small
- * floats and channels that vanish below half a step need no cases of their own. */
+ * column (W s)_j: tokens * sum_j v_j |(W s)_j|^2. v_j is that of a bell-shaped channel with the
+ * mean square of G_jj, rounded by the format itself at 32 points of equal weight (and their
+ * negatives), so integers, small floats and channels that vanish below half a step need no cases of
+ * their own. */
 #include "runtime/calib/smooth.h"
 #include "runtime/calib/gram.h"
 #include "runtime/calib/power.h"

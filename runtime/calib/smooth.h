@@ -1,6 +1,7 @@
-/* SmoothQuant (Xiao et al. 2023, arXiv:2211.10438): channels with large inputs get smaller inputs and
- * larger weights, s = a^alpha / w^(1 - alpha), so that one scale fits all channels of the input. The
- * alpha of a layer is searched by an estimate of its output's error, from the statistics alone. */
+/* SmoothQuant (Xiao et al. 2023, arXiv:2211.10438): channels with large inputs get smaller inputs
+ * and larger weights, s = a^alpha / w^(1 - alpha), so that one scale fits all channels of the
+ * input. The alpha of a layer is searched by an estimate of its output's error, from the statistics
+ * alone. */
 #ifndef RUNTIME_CALIB_SMOOTH_H
 #define RUNTIME_CALIB_SMOOTH_H
 #include "runtime/calib/channel_scale.h"
@@ -11,9 +12,9 @@
 void smooth_scale(const float *activation_amax, const float *weight_amax, int64_t k, double alpha,
                   float *s);
 
-/* The search ends here: with alpha = 1 the maximum of every channel is the end of the range, and the
- * first larger input of any of them is clipped, which no statistic of the data foretells. Measured on
- * pylm-7m, INT8: perplexity 5.651 (1: 5.673), on other text 4.998 (5.004). */
+/* The search ends here: with alpha = 1 the maximum of every channel is the end of the range, and
+ * the first larger input of any of them is clipped, which no statistic of the data foretells.
+ * Measured on pylm-7m, INT8: perplexity 5.651 (1: 5.673), on other text 4.998 (5.004). */
 #define SMOOTH_MOST_ALPHA 0.95
 
 typedef struct Smooth {
@@ -29,7 +30,8 @@ typedef struct Smooth {
 
 typedef struct SmoothReport {
     double alpha;
-    double before, weight, activation; /* estimated error for s = 1; of the best, in its two parts */
+    double before, weight,
+        activation; /* estimated error for s = 1; of the best, in its two parts */
 } SmoothReport;
 
 /* s of the best alpha; all 1 and alpha -1 if no alpha is better than none. False if the Spread

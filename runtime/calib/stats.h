@@ -2,10 +2,10 @@
  * not change: what calibrators, SmoothQuant, AWQ, GPTQ and pruning need. A Stat belongs to one
  * tensor of the model, a set (Stats) to one model, one data set and one wish.
  *
- * All bits are those of the law in tests/unit/stats_test.c: on any processor, for any number of
- * threads, and (but for where an histogram begins) however the data are cut into batches.
- * Values are taken as float32; float64 ones are rounded to it first. Owner: the set, which owns all
- * memory but the names (the session's arena) and is closed with the session at the latest. */
+ * All bits are those of the plain loops in tests/unit/stat_law.h: on any processor, for any number
+ * of threads, and (but for where an histogram begins) however the data are cut into batches. Values
+ * are taken as float32; float64 ones are rounded to it first. Owner: the set, which owns all memory
+ * but the names (the session's arena) and is closed with the session at the latest. */
 #ifndef RUNTIME_CALIB_STATS_H
 #define RUNTIME_CALIB_STATS_H
 #include <pthread.h>

@@ -1,10 +1,11 @@
-"""The yardsticks themselves: what the float models measure before morc touches anything, and the
-formats' codes against ml_dtypes."""
+"""The yardsticks themselves: what the float models measure before morc touches anything, the formats'
+codes against ml_dtypes, and calibrators against numpy."""
 import sys
 
 from harness import MODELS, ROOT, SETTINGS, add_case
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
+import calibrators  # noqa: E402
 import formats_vs_ml_dtypes as formats  # noqa: E402
 from lm_eval import perplexity  # noqa: E402
 
@@ -28,3 +29,15 @@ def format_codes(name):
 
 for name in formats.FORMATS:
     format_codes(name)
+
+
+def calibrator_choices(name):
+    def check(_):
+        tool = SETTINGS.morc.parent / "tests" / "tools" / "calib_dump"
+        compared, others = calibrators.check(tool, name)
+        assert compared == 57 and others == 0, (compared, others)
+    add_case(f"tools/calibrators for {name} against numpy", check)
+
+
+for name in calibrators.FORMATS:
+    calibrator_choices(name)

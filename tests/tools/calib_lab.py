@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Measures the weight algorithms of runtime/calib on a language model: calib_lab.py [METHOD...]
 
-Loads build/models/pylm-7m (MODEL=DIRECTORY for another), collects the Gram matrix X^T X, the
-channels' maxima and mean magnitudes of the input of every MatMul with a constant weight, on the first
-128 sequences of calib.npz (kept in build/lab), runs the named methods (default: all) through
-libweights_lab.so of the release build, puts the values that come out into the model and prints a table:
-perplexity on eval.npz and on the last 64 sequences of calib.npz (not used otherwise), Gram loss relative to rounding to nearest, seconds of the algorithm. The last
-MatMul (the head) stays in float.
+Loads build/models/pylm-7m (MODEL=DIRECTORY for another) and collects, of the input of every MatMul
+with a constant weight, the Gram matrix X^T X and the channels' maxima and mean magnitudes on the
+first 128 sequences of calib.npz (kept in build/lab). Runs the named methods (default: all) through
+libweights_lab.so of the release build, puts the values that come out into the model and prints a
+table: perplexity on eval.npz and on the last 64 sequences of calib.npz (not used otherwise), Gram
+loss relative to rounding to nearest, seconds of the algorithm. The last MatMul stays in float.
 
 For development; no test runs it. `ninja -C build/release weights_lab` builds the library.
 """
@@ -113,7 +113,7 @@ def groups(layers):
     return list(found.values())
 
 
-# ---- methods: from the layers of one group and their statistics to values, and what x is divided by
+# ---- methods: from the layers of a group and their statistics to values, and what x is divided by
 
 class Result:
     def __init__(self, values, losses, s=None, activation=None):
@@ -127,11 +127,19 @@ def nearest_one(g, w, gram, clip=False):
     return out, np.array([loss.value, loss.value])
 
 
-def gptq_one(g, w, gram, sweeps=4, scales=True, natural=False, damp=0.01, zero=None, clip=False):
+def gptq_one(g, w, gram, sweeps=4, scales=True, natural=False, damp=0.05, zero=None,
+             clip=False):
     out, losses = np.empty_like(w), np.empty(2)
     call("lab_gptq", ctypes.byref(g), pointer(w), *map(integer, w.shape), pointer(gram),
          pointer(zero), integer(int(natural)), ctypes.c_double(damp), integer(sweeps),
          integer(int(scales)), integer(int(clip)), pointer(out), pointer(losses))
+    return out, losses
+
+
+def adaround_one(g, w, gram, clip=False, steps=1000):
+    out, losses = np.empty_like(w), np.empty(2)
+    call("lab_adaround", ctypes.byref(g), pointer(w), *map(integer, w.shape), pointer(gram),
+         integer(int(clip)), integer(steps), pointer(out), pointer(losses))
     return out, losses
 
 
@@ -171,7 +179,8 @@ def stack(g, one=nearest_one, awq=False, activation=None, alpha=None, **options)
         elif alpha is not None:
             scale = smooth_fixed(group, s, alpha)
         gram = s.gram / np.outer(scale.astype(np.float64), scale)
-        results = [one(g, np.ascontiguousarray(layer.w * scale), gram, **options) for layer in group]
+        scaled = [np.ascontiguousarray(layer.w * scale) for layer in group]
+        results = [one(g, w, gram, **options) for w in scaled]
         losses = sum(r[1] for r in results)
         if awq:
             losses[0] = sum(nearest_one(g, layer.w, s.gram)[1][0] for layer in group)
@@ -188,22 +197,30 @@ def gptq(g, **options):
 INT4 = grid("int4", BLOCK, 128)
 INT4_MAX = grid("int4", BLOCK, 128, mse=False)
 INT8 = grid("int8", CHANNEL, mse=False)
+NVFP4 = grid("e2m1", BLOCK, 16, E4M3, mse=False)
+PLAIN = dict(sweeps=0, scales=False, damp=0.01)  # the method of the paper, without descent
 METHODS = {
     "float": None,
     "int4 max": stack(INT4_MAX),
     "int4 mse": stack(INT4),
-    "int4 max gptq plain": gptq(INT4_MAX, sweeps=0, scales=False),
-    "int4 mse gptq plain": gptq(INT4, sweeps=0, scales=False),
-    "int4 mse gptq natural": gptq(INT4, sweeps=0, scales=False, natural=True),
     "int4 max clip": stack(INT4_MAX, clip=True),
     "int4 max awq": stack(INT4_MAX, awq=True),
     "int4 max awq clip": stack(INT4_MAX, awq=True, clip=True),
     "int4 mse awq": stack(INT4, awq=True),
     "int4 mse awq clip": stack(INT4, awq=True, clip=True),
-    "int4 mse awq gptq plain": gptq(INT4, awq=True, sweeps=0, scales=False),
-    "int4 mse gptq descent 4": gptq(INT4, sweeps=4, scales=False),
-    "int4 mse gptq descent 4 scales": gptq(INT4, sweeps=4),
-    "int4 mse awq gptq descent 4 scales": gptq(INT4, awq=True),
+    "int4 mse adaround": stack(INT4, adaround_one),
+    "int4 max gptq plain": gptq(INT4_MAX, **PLAIN),
+    "int4 mse gptq plain": gptq(INT4, **PLAIN),
+    "int4 mse gptq plain natural": gptq(INT4, natural=True, **PLAIN),
+    "int4 mse awq gptq plain": gptq(INT4, awq=True, **PLAIN),
+    "int4 mse gptq": gptq(INT4),
+    "int4 mse gptq natural": gptq(INT4, natural=True),
+    "int4 mse gptq natural, scales fixed": gptq(INT4, natural=True, scales=False, damp=0.01),
+    "int4 mse awq gptq": gptq(INT4, awq=True),
+    "int4 mse awq gptq natural": gptq(INT4, awq=True, natural=True),
+    "nvfp4 weights": stack(NVFP4),
+    "nvfp4 weights awq": stack(NVFP4, awq=True),
+    "nvfp4 weights gptq": gptq(NVFP4),
     "int8 w8a8 max": stack(INT8, activation="int8"),
     "int8 w8a8 smooth 0.5": stack(INT8, activation="int8", alpha=0.5),
     "int8 w8a8 smooth 0.8": stack(INT8, activation="int8", alpha=0.8),
@@ -219,7 +236,8 @@ def fake_quantize(model, consumers, name, result, amax):
     kind, top = FORMATS[result.activation]
     constants = {"s": result.s, "scale": np.float32((amax / result.s).max() / top)}
     model.graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(v, np.float32), f"{name}.lab.{k}") for k, v in constants.items())
+        numpy_helper.from_array(np.asarray(v, np.float32), f"{name}.lab.{k}")
+        for k, v in constants.items())
     zero = onnx.helper.make_tensor(f"{name}.lab.zero", kind, [], [0])
     model.graph.initializer.append(zero)
     place = [f"{name}.lab.{k}" for k in ("scaled", "codes", "values")]
@@ -238,7 +256,8 @@ def fake_quantize(model, consumers, name, result, amax):
 def evaluate(model, results):
     edited = onnx.ModelProto()
     edited.CopyFrom(model)
-    values = {layer.name: v for group, result, _ in results for layer, v in zip(group, result.values)}
+    values = {layer.name: v for group, result, _ in results
+              for layer, v in zip(group, result.values)}
     for weight in edited.graph.initializer:
         if weight.name in values:
             weight.CopyFrom(numpy_helper.from_array(values[weight.name].T.copy(), weight.name))

@@ -1,6 +1,7 @@
-/* The algorithms of runtime/calib on plain arrays, as a shared library for tests/tools/calib_lab.py:
- * one function for each, with numbers and pointers only. Arrays are the caller's; a call returns 0
- * when it succeeded. Built beside the tests, part of nothing. */
+/* The algorithms of runtime/calib on plain arrays, as a shared library for
+ * tests/tools/calib_lab.py: one function for each, with numbers and pointers only. Arrays are the
+ * caller's; a call returns 0 when it succeeded. Built beside the tests, part of nothing. */
+#include "runtime/calib/adaround.h"
 #include "runtime/calib/awq.h"
 #include "runtime/calib/clip.h"
 #include "runtime/calib/gptq.h"
@@ -86,6 +87,22 @@ int lab_gptq(const LabGrid *g, const float *w, int64_t rows, int64_t k, const do
     return lab_close(&lab, done);
 }
 
+/* losses: of nearest, of the result */
+LAB int lab_adaround(const LabGrid *g, const float *w, int64_t rows, int64_t k, const double *gram,
+                     int64_t clip, int64_t steps, float *out, double *losses);
+int lab_adaround(const LabGrid *g, const float *w, int64_t rows, int64_t k, const double *gram,
+                 int64_t clip, int64_t steps, float *out, double *losses) {
+    Lab lab = lab_open(g, rows, k);
+    const Adaround a = {.grid = &lab.grid,
+                        .scales = &lab.scales,
+                        .w = w,
+                        .steps = (int)steps,
+                        .g = gram_narrow(lab.arena, gram, k)};
+    const bool done = lab_scales(&lab, w, gram, clip != 0) &&
+                      adaround_round(&a, out, losses, lab.arena, &lab.spread);
+    return lab_close(&lab, done);
+}
+
 enum { MOST_SIBLINGS = 16 };
 
 static size_t siblings_of(const Grid *grid, const float *const *w, const int64_t *rows, int64_t n,
@@ -105,7 +122,10 @@ int lab_awq(const LabGrid *g, const float *const *w, const int64_t *rows, int64_
     ScaledWeight siblings[MOST_SIBLINGS];
     const Awq awq = {.weights = siblings,
                      .count = siblings_of(&lab.grid, w, rows, n, siblings),
-                     .k = k, .gram = gram, .mean = mean, .steps = 20};
+                     .k = k,
+                     .gram = gram,
+                     .mean = mean,
+                     .steps = 20};
     AwqReport report;
     const bool done = awq_search(&awq, s, &report, lab.arena, &lab.spread);
     results[0] = report.ratio;
@@ -125,8 +145,12 @@ int lab_smooth(const LabGrid *g, const float *const *w, const int64_t *rows, int
     ScaledWeight siblings[MOST_SIBLINGS];
     const Smooth smooth = {.weights = siblings,
                            .count = siblings_of(&lab.grid, w, rows, n, siblings),
-                           .k = k, .gram = gram, .tokens = tokens, .amax = amax,
-                           .activation = format_find(activation, strlen(activation)), .steps = 20};
+                           .k = k,
+                           .gram = gram,
+                           .tokens = tokens,
+                           .amax = amax,
+                           .activation = format_find(activation, strlen(activation)),
+                           .steps = 20};
     SmoothReport report;
     const bool done = smooth_search(&smooth, s, &report, lab.arena, &lab.spread);
     results[0] = report.alpha;

@@ -72,7 +72,8 @@ static void threads_change_no_bit(void **state) {
 }
 
 /* The method by its definition: H^-1 by Gauss-Jordan, reduced as columns are done. */
-static void plain_gptq(const RandomLayer *l, const Grid *g, const Scales *s, double damp, float *q) {
+static void plain_gptq(const RandomLayer *l, const Grid *g, const Scales *s, double damp,
+                       float *q) {
     const int64_t k = l->k;
     double h[24 * 24], inverse[24 * 24] = {0}, mean = 0;
     for (int64_t j = 0; j < k; j++) {
@@ -134,7 +135,7 @@ static void it_is_the_method(void **state) {
         same += q[i] == o.q[i];
         moved += q[i] != plain[i];
     }
-    assert_true(moved > 100);            /* it is not just rounding, ... */
+    assert_true(moved > 100);                /* it is not just rounding, ... */
     assert_true(same >= 30 * 24 * 95 / 100); /* ... and ties of floats and doubles are rare */
     arena_close(l.arena);
 }
@@ -209,6 +210,37 @@ static void a_nan_spoils_its_row_only(void **state) {
     arena_close(l.arena);
 }
 
+/* Every call of a Spread may fail; none of the results is used then. */
+typedef struct Failing {
+    int calls, fails_at;
+} Failing;
+static bool fail_at(const Spread *spread, SpreadTask *task, void *user, size_t count) {
+    Failing *f = spread->owner;
+    for (size_t i = 0; i < count; i++) {
+        task(user, i);
+    }
+    return ++f->calls != f->fails_at;
+}
+static void a_failed_spread_is_passed_on(void **state) {
+    (void)state;
+    RandomLayer l = random_layer(4, 40, 90, false);
+    const Grid g = grid_named(1, METHOD_MAX);
+    const Gptq gptq = {GPTQ_DEFAULTS, .grid = &g, .w = l.w, .gram = l.gram};
+    Scales s = scales_new(l.arena, &g, 4, 40);
+    float *q = arena_many(l.arena, float, 4 * 40);
+    GptqReport report;
+    int failed = 0;
+    for (int at = 1; at < 10; at++) {
+        Failing failing = {0, at};
+        const Spread spread = {fail_at, &failing};
+        const bool done = gptq_round(&gptq, &s, q, &report, l.arena, &spread);
+        assert_true(done == (failing.calls < at));
+        failed += !done;
+    }
+    assert_int_equal(failed, 4); /* columns, losses, descent, losses */
+    arena_close(l.arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_beats_nearest_on_every_grid),
@@ -217,6 +249,7 @@ int main(void) {
         cmocka_unit_test(pruned_weights_stay_zero),
         cmocka_unit_test(degenerate_inputs_give_usable_weights),
         cmocka_unit_test(a_nan_spoils_its_row_only),
+        cmocka_unit_test(a_failed_spread_is_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

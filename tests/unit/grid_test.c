@@ -23,9 +23,14 @@ typedef struct Lawful {
 
 static Lawful lawful(Arena *arena, const Grid *g, const float *w, int64_t rows, int64_t k) {
     Lawful l = {.super = 1.0f};
-    l.k = (Kernel){.source = K_FLOAT, .count = rows * k, .format = g->format,
-                   .granule = g->granule, .view = {rows, k, 1}, .block = g->block,
-                   .scale_type = g->scale_type, .method = g->method};
+    l.k = (Kernel){.source = K_FLOAT,
+                   .count = rows * k,
+                   .format = g->format,
+                   .granule = g->granule,
+                   .view = {rows, k, 1},
+                   .block = g->block,
+                   .scale_type = g->scale_type,
+                   .method = g->method};
     if (g->granule == GRANULE_CHANNEL) {
         l.k.view = (KernelView){1, rows, k};
     }
@@ -43,8 +48,8 @@ static float lawful_value(const Lawful *l, const Scales *s, int64_t i) {
     const Format *f = l->k.format;
     const int64_t at = scale_index(s, i / s->k, i % s->k);
     const int width = 8 * source_size(l->k.scale_type);
-    const float d = k_divisor(l->k.scale_type, bits_at(l->outs[OUT_SCALES], at * width, width),
-                              l->super);
+    const float d =
+        k_divisor(l->k.scale_type, bits_at(l->outs[OUT_SCALES], at * width, width), l->super);
     const float z =
         f->asymmetric ? (float)bits_at(l->outs[OUT_ZEROS], at * f->bits, f->bits) : 0.0f;
     return (f->decode(bits_at(l->outs[OUT_CODES], i * f->bits, f->bits)) - z) * d;
@@ -78,7 +83,7 @@ static void compare(const Grid *g, int64_t rows, int64_t k, const Spread *spread
 static void every_grid_is_the_law(void **state) {
     (void)state;
     static const int types[] = {K_FLOAT, K_FLOAT16, K_BFLOAT16, K_E8M0, K_E4M3};
-    static const int64_t shapes[][2] = {{1, 1}, {1, 300}, {5, 96}, {37, 130}};
+    static const int64_t shapes[][2] = {{1, 1}, {1, 300}, {5, 96}, {9, 130}};
     const Spread threads = many_threads(3);
     for (int f = 0; f < format_count; f++) {
         for (size_t t = 0; t < sizeof types / sizeof *types && !formats[f].scale_only; t++) {

@@ -16,10 +16,20 @@ static void products_are_sums(void **state) {
     }
     memset(c, 0, sizeof c);
     memset(d, 0, sizeof d);
-    matrix_multiply(&(Product){.m = 5, .n = 9, .k = 8, .a = a, .lda = 8, .b = b, .ldb = 9, .c = c,
-                               .ldc = 9, .alpha = 2});
-    matrix_multiply(&(Product){.m = 5, .n = 9, .k = 8, .a = a, .lda = 8, .b = turned, .ldb = 8,
-                               .b_transposed = true, .c = d, .ldc = 9, .alpha = 1, .beta = 1});
+    matrix_multiply(&(Product){
+        .m = 5, .n = 9, .k = 8, .a = a, .lda = 8, .b = b, .ldb = 9, .c = c, .ldc = 9, .alpha = 2});
+    matrix_multiply(&(Product){.m = 5,
+                               .n = 9,
+                               .k = 8,
+                               .a = a,
+                               .lda = 8,
+                               .b = turned,
+                               .ldb = 8,
+                               .b_transposed = true,
+                               .c = d,
+                               .ldc = 9,
+                               .alpha = 1,
+                               .beta = 1});
     for (int i = 0; i < 45; i++) {
         float sum = 0;
         for (int j = 0; j < 8; j++) {

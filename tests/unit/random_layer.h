@@ -1,5 +1,5 @@
-/* A random layer for tests of runtime/calib: weights, and the Gram matrix of correlated inputs whose
- * channels differ in size, some of them always 0. Included after cmocka.h. */
+/* A random layer for tests of runtime/calib: weights, and the Gram matrix of correlated inputs
+ * whose channels differ in size, some of them always 0. Included after cmocka.h. */
 #ifndef TESTS_UNIT_RANDOM_LAYER_H
 #define TESTS_UNIT_RANDOM_LAYER_H
 #include "law_runs.h"
