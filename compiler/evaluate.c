@@ -44,10 +44,24 @@ static const char *data_shown(const Trial *t) {
     return str_safe_c(t->s->arena, t->plan->evaluation.data->name);
 }
 
+static Diag *report(const Trial *t, const char *what, Str why) {
+    Diag *d = diag_error(t->s, "E0707", place(t), "%s", what);
+    diag_note(d, "%s", str_safe_c(t->s->arena, why));
+    return d;
+}
+
 static bool fail(const Trial *t, const char *what, Str why) {
     if (!session_stopped(t->s)) {
-        Diag *d = diag_error(t->s, "E0707", place(t), "%s", what);
-        diag_note(d, "%s", str_safe_c(t->s->arena, why));
+        report(t, what, why);
+    }
+    return false;
+}
+
+/* Formats may be ahead of the engine at hand. */
+static bool fail_new(const Trial *t, const char *what, Str why) {
+    if (!session_stopped(t->s)) {
+        diag_help(report(t, what, why), "without `evaluate` and expects of the whole model it is "
+                                        "written unjudged");
     }
     return false;
 }
@@ -119,7 +133,7 @@ static bool load_new(Trial *t, const Output *model, const Output *data, Str data
                              .file = data ? &file : NULL};
     Str why = {0};
     t->model[1] = engine_load(t->s, t->engine, &load, &why);
-    return t->model[1] || fail(t, "the engine does not take the new model", why);
+    return t->model[1] || fail_new(t, "the engine does not take the new model", why);
 }
 
 static bool choose_outputs(Trial *t) {
@@ -241,12 +255,10 @@ static bool find_labels_or_say(Trial *t, int64_t batch, const EngineTensor *out,
 
 static bool run_model(Trial *t, int which) {
     Str why = {0};
-    return engine_run(t->model[which], t->in, t->given_count, t->names, t->compared, t->out[which],
-                      &why) ||
-           fail(t,
-                which ? "the engine cannot run the new model on the data"
-                      : "the engine cannot run the float model on the data",
-                why);
+    const bool ok = engine_run(t->model[which], t->in, t->given_count, t->names, t->compared,
+                               t->out[which], &why);
+    return ok || (which ? fail_new(t, "the engine cannot run the new model on the data", why)
+                        : fail(t, "the engine cannot run the float model on the data", why));
 }
 
 static bool same_shape(const EngineTensor *a, const EngineTensor *b) {

@@ -204,6 +204,15 @@ static void what_does_not_run(void **state) {
     write_data(&t.w, NULL, NULL, NULL, 0);
     assert_int_equal(output_write(t.model, 0, "\xff\xff\xff\xff\xff\xff", 6), 0);
     refused(&t, "E0707", "the engine does not take the new model");
+    float broken[25];
+    for (int i = 0; i < 25; i++) {
+        broken[i] = (float)NAN;
+    }
+    t = pair_of(language, NULL, broken, "evaluate(data = eval)\nexpect not (mse < 1e30)");
+    write_data(&t.w, NULL, NULL, NULL, 0);
+    assert_true(run(&t) && isinf(t.e.result.scores.of[1][METRIC_MSE]));
+    assert_true(plan_check_results(t.w.s, t.w.plan, NULL, &t.e.result));
+    end(&t);
 
     static const char small[] = "opset 21\ninput input_ids int64 2 4\noutput y float 2 4 5\n"
                                 "weight table float 2 5\nGather table input_ids -> y /e/Gather\n";
