@@ -365,6 +365,7 @@ bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
         compare_siblings(&b);
         add_up(&b);
     }
+    bind_evaluation(&b);
     bind_expects(&b);
     return !b.failed;
 }

@@ -74,6 +74,9 @@ void report_siblings(Bind *b, const LayerSet *layers);
 Str selector_text(Session *s, const Selector *selector);
 Str selector_operand(Session *s, const Selector *selector);
 
+/* ---- bind_evaluate.c: Plan.evaluation. E0709: a metric that the model cannot have */
+void bind_evaluation(Bind *b);
+
 /* ---- bind_expect.c: expects that need no run; E0901 */
 void bind_expects(Bind *b);
 

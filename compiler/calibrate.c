@@ -130,15 +130,10 @@ static bool identify(Pass *p, StatsIdentity *id) {
 
 static bool open_data(Pass *p) {
     Session *s = p->s;
+    const Plan *plan = p->plan;
     DataWish wish;
-    TRY(data_of_recipe(s, p->plan->recipe, p->plan->data,
-                       data_override(p->c->args, p->plan->data->name), &wish));
-    const BoundArg *samples = step_arg(p->plan->data_step, "samples");
-    if (samples && samples->given && samples->value &&
-        (wish.samples == 0 || samples->value->integer < wish.samples)) {
-        wish.samples = samples->value->integer;
-    }
-    wish.scratch = data_scratch(p->c->get);
+    TRY(data_of_step(s, plan->recipe, plan->data_step, p->c->args, p->c->get, &wish));
+    wish.part = plan->evaluation.held_out ? DATA_BUT_TENTH : DATA_ALL;
     size_t count;
     const DataInput *inputs = data_inputs_of_model(s, p->plan->layers->model, &count);
     p->data = dataset_open(s, &wish, inputs, count);

@@ -3,6 +3,7 @@
 #include "compiler/calibrate.h"
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
+#include "compiler/evaluate.h"
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
 #include "compiler/readings.h"
@@ -25,6 +26,7 @@ typedef struct Run {
     double start, mark;
     BenchStages stages;
     DeviceChoice device;
+    Evaluation evaluation;
     bool answered; /* the result line of --json is out */
 } Run;
 
@@ -297,12 +299,40 @@ static bool choose_device(Run *r, const Compiled *compiled) {
     return true;
 }
 
+/* A bench times morc and judges nothing: neither expects nor the model. */
+static bool evaluates(const Run *r) {
+    return r->plan->evaluation.step && r->args->verb == VERB_RUN;
+}
+
+/* What can go wrong with it goes wrong before any work. */
+static bool prepare_evaluation(Run *r) {
+    if (!evaluates(r)) {
+        return true;
+    }
+    r->evaluation = (Evaluation){.args = r->args, .get = r->c->env->get};
+    TRY(evaluate_open(r->s, r->plan, &r->evaluation));
+    run_report_evaluates(r->c, r->plan, &r->evaluation);
+    return true;
+}
+
+static bool evaluate(Run *r, const Compiled *compiled, const RunReport *report) {
+    if (!evaluates(r)) {
+        return true;
+    }
+    TRY(evaluate_run(r->s, r->plan, &r->evaluation, compiled_file(compiled, 0),
+                     compiled_file(compiled, 1), report->data_file));
+    console_progress_end(r->c);
+    run_report_model(r->c, r->plan, &r->evaluation);
+    return true;
+}
+
 static bool execute(Run *r, Compiled *compiled) {
     Session *s = r->s;
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!calibrate_and_solve(r, compiled) || !choose_device(r, compiled) ||
+    if (!prepare_evaluation(r) || !calibrate_and_solve(r, compiled) ||
+        !choose_device(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;
@@ -324,7 +354,12 @@ static bool execute(Run *r, Compiled *compiled) {
     if (!r->c->quiet) {
         run_report_table(r->c, r->plan, results);
     }
-    bool met = plan_check_results(s, r->plan, results);
+    if (!evaluate(r, compiled, &report)) {
+        compiled_discard(compiled);
+        return false;
+    }
+    bool met = plan_check_results(s, r->plan, results,
+                                  evaluates(r) ? &r->evaluation.result : NULL);
     Str path = met || r->args->keep_going ? r->out_path : rejected_path(r);
     if ((!met && is_input(r, path)) || !compiled_commit(s, compiled, path, &report)) {
         compiled_discard(compiled);

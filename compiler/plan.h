@@ -4,6 +4,7 @@
 #define COMPILER_PLAN_H
 #include "compiler/select.h"
 #include "kernels/kernels.h"
+#include "runtime/calib/compare_outputs.h"
 
 typedef struct PlanFormat {       /* a quantize(weight = ...) resolved for one layer */
     const FormatValue *written;   /* as in the recipe */
@@ -76,6 +77,15 @@ typedef struct PlanStream {
     Vec(int) layers;
 } PlanStream;
 
+/* What the whole model is judged on, and by what. */
+typedef struct PlanEvaluation {
+    const Step *step;             /* `evaluate`, or the `calibrate` with the data; NULL: nothing */
+    const Data *data;
+    bool held_out;                /* a tenth of the calibration data, which then has the rest */
+    const Expr *asked[OUTPUT_METRICS]; /* the first expect's; NULL: none asks */
+    int tokens;                   /* graph input that perplexity is about; -1: none */
+} PlanEvaluation;
+
 typedef struct Plan {
     const Recipe *recipe;
     const Layers *layers;
@@ -85,6 +95,7 @@ typedef struct Plan {
     Vec(PlanStream) streams;
     const Data *data;             /* what statistics are taken from; NULL: none are needed */
     const Step *data_step;        /* the `calibrate` that names it */
+    PlanEvaluation evaluation;
     Vec(const Rule *) rules;      /* of all stages, in order, and for each: */
     Vec(LayerSet) matched;        /* the layers it counts as matching (set_count's meaning) */
     Vec(size_t) passed_over;      /* selected nodes without a weight that its steps cannot act on */
@@ -122,10 +133,20 @@ typedef struct LayerResult {
 } LayerResult;
 void layer_result_finish(LayerResult *r);
 
+/* Of the outputs, on data (evaluate.h). */
+typedef struct ModelResult {
+    OutputScores scores;
+    int64_t samples;
+    int compared, outputs;        /* those of floats, of all */
+    int64_t undefined;            /* OutputSums.undefined */
+} ModelResult;
+
 /* Some expect needs results: metrics must be taken. */
 bool plan_waits_for_results(const Plan *plan);
-/* Expects that need results (cosine, sqnr, mse, max_error, sparsity): E0901 with the worst layers.
- * Returns false if one failed. static ones were checked by bind. */
-bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results);
+/* Expects that need results (cosine, sqnr, mse, max_error, sparsity, those of the whole model):
+ * E0901 with the worst layers. Returns false if one failed. static ones were checked by bind.
+ * model: NULL if the plan evaluates nothing. */
+bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results,
+                        const ModelResult *model);
 
 #endif
