@@ -40,6 +40,8 @@ typedef struct PlanLayer {
     const Step *smooth_step, *awq_step;
     const Step *calibrate;        /* the setting that is in force; NULL: none, and none is needed */
     int tie, stream;              /* in Plan.ties, Plan.streams; -1: none */
+    bool bias;                    /* stored as int32 */
+    const Node *norm;             /* BatchNormalization that weight and bias take in; NULL: none */
     PlanRound round;
     const Value *round_value;     /* gptq(...) as written */
     bool quantized;
@@ -65,7 +67,12 @@ typedef struct PlanTie {
     Vec(const ValueInfo *) folds;
 } PlanTie;
 
-/* What layers read in place of a value: scaled, or stored in a format, or both. */
+typedef struct PlanUse { /* input `slot` of a node */
+    Node *node;
+    int slot;
+} PlanUse;
+
+/* What nodes read in place of a value: scaled, or stored in a format, or both. */
 typedef struct PlanStream {
     const ValueInfo *value;
     const Graph *graph;           /* of the readers */
@@ -74,7 +81,10 @@ typedef struct PlanStream {
     const Format *element;
     const Step *calibrate;        /* says how the range is found */
     int type;                     /* of the value: FLOAT, FLOAT16, BFLOAT16 */
-    Vec(int) layers;
+    int scale;                    /* stream whose scale this one shares, the first of them; its own
+                                   * number if it shares none */
+    Vec(int) layers;              /* on whose behalf: in Plan.layers_planned */
+    Vec(PlanUse) uses; /* who reads it, all in `graph`; none: another stream serves them */
 } PlanStream;
 
 /* What the whole model is judged on, and by what. */
@@ -86,6 +96,12 @@ typedef struct PlanEvaluation {
     int tokens;                   /* graph input that perplexity is about; -1: none */
 } PlanEvaluation;
 
+/* What a rule of placement (placement.h) did beside what the recipe's rules say. */
+typedef struct PlanPlacement {
+    int rule; /* in placements[] */
+    const Layer *layer;
+} PlanPlacement;
+
 typedef struct Plan {
     const Recipe *recipe;
     const Layers *layers;
@@ -93,6 +109,7 @@ typedef struct Plan {
     Vec(PlanTensor) tensors;      /* only those that something is done to */
     Vec(PlanTie) ties;
     Vec(PlanStream) streams;
+    Vec(PlanPlacement) placed;
     const Data *data;             /* what statistics are taken from; NULL: none are needed */
     const Step *data_step;        /* the `calibrate` that names it */
     PlanEvaluation evaluation;

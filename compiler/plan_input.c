@@ -144,6 +144,11 @@ void plan_inputs_dump(const Plan *plan, Buf *out) {
             buf_printf(out, " %s range %.*s", stream->element->name,
                        STR_ARG(method_text(stream->calibrate, arena)));
         }
+        if (stream->uses.len == 0) {
+            buf_printf(out, " served by another");
+        } else if (stream->scale != (int)i) {
+            buf_printf(out, " scale of stream %d", stream->scale);
+        }
         buf_printf(out, " type %s\n  layers", type_name(stream->type));
         dump_layers(plan, stream->layers.at, stream->layers.len, out);
     }

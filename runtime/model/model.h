@@ -152,6 +152,9 @@ void edit_insert_before(Node *node, Onnx__NodeProto *inserted);    /* in the ord
  * which a replacement is made, has no payloads. */
 void edit_replace_node(Node *node, Onnx__NodeProto *replacement);
 void edit_remove_node(Node *node);
+/* `node`, whose one output only `next` reads, makes what `next` made, and `next` goes. As a
+ * replacement: not for nodes that hold graphs or tensors. */
+void edit_absorb_node(Node *node, Node *next);
 /* In a function, which has no initializers, it becomes a Constant node before all others. */
 void edit_add_initializer(Graph *graph, const NewTensor *tensor);
 /* Same type and shape, new bytes (pruned floats); initializers and values of Constant nodes. */
