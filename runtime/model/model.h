@@ -187,6 +187,7 @@ typedef struct Layout {
 typedef struct LayoutOptions {
     bool external;           /* force a data file; else only when the model would pass 2 GiB */
     Str data_name;           /* file name to write into `location`, beside the model */
+    bool in_place;           /* what lies in data files stays there, under the same locations */
 } LayoutOptions;
 
 bool model_layout(Model *m, const LayoutOptions *options, Layout *out);

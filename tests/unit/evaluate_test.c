@@ -36,7 +36,7 @@ static void write_data(const World *w, const char *labels_descr, const char *sha
 static Str with_weights(World *w, const char *text, const float *weights) {
     const char *path = str_format(w->s->arena, "%s/filled.onnx", w->directory).data;
     tiny_model_write(path, text);
-    size_t size;
+    size_t size = 0;
     char *bytes = unit_read(path, &size);
     Model *m = model_open(w->s, str_from(path));
     assert_non_null(m);
