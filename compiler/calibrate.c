@@ -130,15 +130,10 @@ static bool identify(Pass *p, StatsIdentity *id) {
 
 static bool open_data(Pass *p) {
     Session *s = p->s;
+    const Plan *plan = p->plan;
     DataWish wish;
-    TRY(data_of_recipe(s, p->plan->recipe, p->plan->data,
-                       data_override(p->c->args, p->plan->data->name), &wish));
-    const BoundArg *samples = step_arg(p->plan->data_step, "samples");
-    if (samples && samples->given && samples->value &&
-        (wish.samples == 0 || samples->value->integer < wish.samples)) {
-        wish.samples = samples->value->integer;
-    }
-    wish.scratch = data_scratch(p->c->get);
+    TRY(data_of_step(s, plan->recipe, plan->data_step, p->c->args, p->c->get, &wish));
+    wish.part = plan->evaluation.held_out ? DATA_BUT_TENTH : DATA_ALL;
     size_t count;
     const DataInput *inputs = data_inputs_of_model(s, p->plan->layers->model, &count);
     p->data = dataset_open(s, &wish, inputs, count);
@@ -154,6 +149,14 @@ static bool fail(Pass *p, const char *what, Str why) {
     return false;
 }
 
+static Str folder_of(Arena *arena, Str path) {
+    size_t end = path.len;
+    while (end > 0 && path.data[end - 1] != '/') {
+        end--;
+    }
+    return end ? str_copy(arena, str_slice(path, 0, end)) : STR(".");
+}
+
 static bool open_model(Pass *p) {
     Session *s = p->s;
     const EngineWish wish = {.get = p->c->get};
@@ -162,10 +165,13 @@ static bool open_model(Pass *p) {
     p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s",
                               STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
-    TRY(instrument(s, p->arena, p->c->model_path, p->plan, &p->c->seen, p->at, &p->instrumented));
+    TRY(instrument(s, p->arena, p->c->model_path, p->plan, &p->c->seen, &p->instrumented));
     p->observer = (EngineObserver){p, see};
     const EngineLoad load = {.bytes = p->instrumented.bytes,
                              .size = p->instrumented.size,
+                             .folder = p->plan->layers->model->has_external
+                                           ? folder_of(s->arena, p->c->model_path)
+                                           : (Str){0},
                              .observer = &p->observer,
                              .finishes = true}; /* statistics hold whole batches */
     Str why = {0};

@@ -3,6 +3,7 @@
 #include "compiler/calibrate.h"
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
+#include "compiler/evaluate.h"
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
 #include "compiler/readings.h"
@@ -28,6 +29,7 @@ typedef struct Run {
     DeviceChoice device;
     Findings *found; /* NULL: the plan needs no data */
     Output *report;  /* NULL: no --report */
+    Evaluation evaluation;
     bool answered; /* the result line of --json is out */
 } Run;
 
@@ -215,18 +217,6 @@ static double stage(Run *r) {
     return took;
 }
 
-static void say_device(Run *r) {
-    const DeviceChoice *d = &r->device;
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "type", "device");
-    json_text(o, "device", d->name);
-    json_text(o, "why", d->why);
-    console_json(r->c, o);
-    if (!r->c->quiet) {
-        console_say(r->c, "device %.*s: %s\n", STR_ARG(d->name), str_safe_c(r->s->arena, d->why));
-    }
-}
-
 /* Beside the output, unless --stats says where, or none. */
 static Str stats_path(const Run *r) {
     const Str given = r->args->stats, out = r->out_path;
@@ -235,33 +225,6 @@ static Str stats_path(const Run *r) {
     }
     const Str base = str_ends(out, STR(".onnx")) ? str_slice(out, 0, out.len - 5) : out;
     return str_format(r->s->arena, "%.*s.morstat", STR_ARG(base));
-}
-
-static void say_calibration(Run *r, const Calibration *c, bool done) {
-    Session *s = r->s;
-    if (r->c->quiet) {
-        return;
-    }
-    const char *path = str_safe_c(s->arena, c->stats_path);
-    if (c->why_new) {
-        console_say(r->c, "%s is measured anew: it %s\n", path, c->why_new);
-    }
-    if (!done) {
-        if (c->stats && c->stats->batches && c->stats_path.len) {
-            console_say(r->c, "what was seen so far is in %s: the same command goes on from there\n",
-                        path);
-        }
-        return;
-    }
-    const int64_t fresh = c->samples - c->resumed;
-    if (c->resumed) {
-        console_say(r->c, "statistics of %lld sample%s from %s\n", (long long)c->resumed,
-                    c->resumed == 1 ? "" : "s", path);
-    }
-    if (fresh) {
-        console_say(r->c, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)fresh,
-                    fresh == 1 ? "" : "s", c->seconds, str_safe_c(s->arena, c->engine));
-    }
 }
 
 /* What the plan takes from data, if it does: statistics, then all that follows from them. */
@@ -280,7 +243,7 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
     }
     const bool calibrated = calibrate(s, r->plan, &c);
     console_progress_end(r->c);
-    say_calibration(r, &c, calibrated);
+    run_report_calibration(r->c, &c, calibrated);
     TRY(calibrated);
     const double measured = stage(r);
     Solve work = {.s = s,
@@ -291,10 +254,7 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
                   .solved = compiled_solved(compiled)};
     const bool ok = solve(&work);
     if (ok) {
-        r->found = findings_take(&work);
-        r->found->engine = c.engine;
-        r->found->data = r->plan->data->name;
-        r->found->samples = c.samples;
+        r->found = findings_take(&work, &c);
         r->found->seconds_calibrate = measured;
         r->found->seconds_solve = stage(r);
     }
@@ -308,8 +268,13 @@ static bool choose_device(Run *r, const Compiled *compiled) {
     TRY(device_choose(r->s, r->args, compiled_schedule(compiled), r->c->env->get, bench,
                       &r->device));
     r->stages.device = stage(r);
-    say_device(r);
+    run_report_device(r->c, &r->device);
     return true;
+}
+
+/* A bench times morc and judges nothing: neither expects nor the model. */
+static bool evaluates(const Run *r) {
+    return r->plan->evaluation.step && r->args->verb == VERB_RUN;
 }
 
 static bool open_report(Run *r) {
@@ -334,6 +299,7 @@ static bool write_report(Run *r, const LayerResult *results, const RunReport *re
                              .device = &r->device,
                              .stages = &r->stages,
                              .run = report,
+                             .evaluation = evaluates(r) ? &r->evaluation : NULL,
                              .seconds = clock_seconds() - r->start};
     if (r->report && !report_write(r->s, r->report, &page)) {
         r->report = NULL; /* closed; there is none */
@@ -342,12 +308,35 @@ static bool write_report(Run *r, const LayerResult *results, const RunReport *re
     return true;
 }
 
+/* What can go wrong with it goes wrong before any work. */
+static bool prepare_evaluation(Run *r) {
+    if (!evaluates(r)) {
+        return true;
+    }
+    r->evaluation = (Evaluation){.args = r->args, .get = r->c->env->get};
+    TRY(evaluate_open(r->s, r->plan, &r->evaluation));
+    run_report_evaluates(r->c, r->plan, &r->evaluation);
+    return true;
+}
+
+static bool evaluate(Run *r, const Compiled *compiled, const RunReport *report) {
+    if (!evaluates(r)) {
+        return true;
+    }
+    TRY(evaluate_run(r->s, r->plan, &r->evaluation, compiled_file(compiled, 0),
+                     compiled_file(compiled, 1), report->data_file));
+    console_progress_end(r->c);
+    run_report_model(r->c, r->plan, &r->evaluation);
+    return true;
+}
+
 static bool execute(Run *r, Compiled *compiled) {
     Session *s = r->s;
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!open_report(r) || !calibrate_and_solve(r, compiled) || !choose_device(r, compiled) ||
+    if (!open_report(r) || !prepare_evaluation(r) || !calibrate_and_solve(r, compiled) ||
+        !choose_device(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;
@@ -369,7 +358,12 @@ static bool execute(Run *r, Compiled *compiled) {
     if (!r->c->quiet) {
         run_report_table(r->c, r->plan, results, r->found);
     }
-    bool met = plan_check_results(s, r->plan, results);
+    if (!evaluate(r, compiled, &report)) {
+        compiled_discard(compiled);
+        return false;
+    }
+    bool met = plan_check_results(s, r->plan, results,
+                                  evaluates(r) ? &r->evaluation.result : NULL);
     Str path = met || r->args->keep_going ? r->out_path : rejected_path(r);
     if ((!met && is_input(r, path)) || !compiled_commit(s, compiled, path, &report)) {
         compiled_discard(compiled);

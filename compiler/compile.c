@@ -240,6 +240,10 @@ bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResu
     return true;
 }
 
+const Output *compiled_file(const Compiled *c, int index) {
+    return c->files[index];
+}
+
 bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report) {
     report->superseded = superseded_data(s, out_path, c->model, c->data_file);
     c->files[0]->path = out_path;

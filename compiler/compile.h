@@ -44,6 +44,9 @@ const Schedule *compiled_schedule(const Compiled *c);
  * reported, nothing is left behind. */
 bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResult *results,
                       RunReport *report);
+/* What compiled_execute has written, until it is committed: the model (0), its data file (1; NULL: it
+ * has none). */
+const Output *compiled_file(const Compiled *c, int index);
 bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report);
 void compiled_discard(Compiled *c);
 

@@ -58,8 +58,7 @@ static Str method_text(const Solve *solve, const PlanStream *stream) {
 
 static void take_input(const Solve *solve, size_t index, FoundInput *out) {
     const PlanStream *stream = &solve->plan->streams.at[index];
-    const PlanLayer *first = &solve->plan->layers_planned.at[stream->layers.at[0]];
-    const Stat *stat = solve_stat(solve, first);
+    const Stat *stat = solve_stat_of(solve, stream->value, stream->graph);
     const float scale = solve->scales[index], most = stream->element->scale_max;
     *out = (FoundInput){.tensor = stream->value->name,
                         .method = method_text(solve, stream),
@@ -79,12 +78,15 @@ static void take_input(const Solve *solve, size_t index, FoundInput *out) {
     }
 }
 
-Findings *findings_take(const Solve *solve) {
+Findings *findings_take(const Solve *solve, const Calibration *calibration) {
     const size_t streams = solve->plan->streams.len;
     Findings *found = arena_new(solve->s->arena, Findings);
     found->plan = solve->plan;
     found->ties = solve->ties;
     found->rounded = solve->rounded;
+    found->engine = calibration->engine;
+    found->data = solve->plan->data->name;
+    found->samples = calibration->samples;
     found->inputs = arena_many(solve->s->arena, FoundInput, streams + 1);
     for (size_t i = 0; i < streams; i++) {
         if (solve->plan->streams.at[i].element) {

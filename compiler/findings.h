@@ -3,6 +3,7 @@
  * statistics may be closed. */
 #ifndef COMPILER_FINDINGS_H
 #define COMPILER_FINDINGS_H
+#include "compiler/calibrate.h"
 #include "compiler/solve.h"
 
 enum { FOUND_BARS = 256 };
@@ -35,9 +36,9 @@ typedef struct Findings {
     double seconds_calibrate, seconds_solve;
 } Findings;
 
-/* After solve(), while its statistics are open. On the session's arena; engine, samples and seconds
- * are left to the caller. */
-Findings *findings_take(const Solve *solve);
+/* After solve(), while its statistics are open. On the session's arena; seconds are left to the
+ * caller. */
+Findings *findings_take(const Solve *solve, const Calibration *calibration);
 
 /* What gptq did to a layer, or to the one that shares its weight; NULL: nothing. */
 const GptqReport *found_rounding(const Findings *findings, const PlanLayer *planned);

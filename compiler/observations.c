@@ -26,14 +26,15 @@ static int graph_number(const Plan *plan, const Graph *graph) {
     return number;
 }
 
-static void ask(const Plan *plan, Arena *arena, ObservationList *all, int layer, unsigned what) {
-    const Layer *reader = plan->layers_planned.at[layer].layer;
-    const Node *node = reader->node;
-    Observation *seen = (Observation *)observation_of(all, reader->input, node->graph);
+static void ask(const Plan *plan, Arena *arena, ObservationList *all, const PlanUse *use,
+                unsigned what) {
+    const Node *node = use->node;
+    const ValueInfo *value = node->inputs[use->slot];
+    Observation *seen = (Observation *)observation_of(all, value, node->graph);
     if (!seen) {
         const int graph = graph_number(plan, node->graph);
-        Observation made = {.name = reader->input->name, .value = reader->input,
-                            .graph = node->graph, .node = INT32_MAX};
+        Observation made = {
+            .name = value->name, .value = value, .graph = node->graph, .node = INT32_MAX};
         if (graph) {
             made.name = str_format(arena, "%.*s@%d", STR_ARG(made.name), graph);
         }
@@ -44,10 +45,16 @@ static void ask(const Plan *plan, Arena *arena, ObservationList *all, int layer,
     seen->channels |= (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
     if (node->index < seen->node) {
         seen->node = node->index;
-        for (seen->slot = 0; node->inputs[seen->slot] != reader->input;) {
-            seen->slot++;
-        }
+        seen->slot = use->slot;
     }
+}
+
+static PlanUse input_of(const Layer *layer) {
+    PlanUse use = {layer->node, 0};
+    while (layer->node->inputs[use.slot] != layer->input) {
+        use.slot++;
+    }
+    return use;
 }
 
 static unsigned of_stream(const PlanStream *stream) {
@@ -69,14 +76,18 @@ ObservationList observations(const Plan *plan, Arena *arena) {
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];
         unsigned what = planned->round == ROUND_GPTQ ? STAT_GRAM : 0;
-        if (planned->stream >= 0 && plan->streams.at[planned->stream].element) {
-            what |= of_stream(&plan->streams.at[planned->stream]);
-        }
         if (planned->tie >= 0) {
             what |= of_tie(&plan->ties.at[planned->tie]);
         }
         if (what) {
-            ask(plan, arena, &all, (int)i, what);
+            const PlanUse use = input_of(planned->layer);
+            ask(plan, arena, &all, &use, what);
+        }
+    }
+    for (size_t i = 0; i < plan->streams.len; i++) {
+        const PlanStream *stream = &plan->streams.at[i];
+        for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
+            ask(plan, arena, &all, &stream->uses.at[k], of_stream(stream));
         }
     }
     return all;

@@ -106,7 +106,7 @@ static void open_card(Str title, const Plan *plan, const int *layers, size_t cou
     buf_str(out, STR("<section><h3>"));
     buf_html(out, title);
     buf_str(out, STR("</h3>\n<dl>"));
-    put_fact("read by", names_of_some(plan, layers, count, out->arena), out);
+    put_fact("for", names_of_some(plan, layers, count, out->arena), out);
 }
 
 static void put_stream(const ReportPage *page, size_t index, Buf *out) {
@@ -115,6 +115,9 @@ static void put_stream(const ReportPage *page, size_t index, Buf *out) {
     const FoundInput *input = &page->found->inputs[index];
     if (stream->element) {
         put_range(stream, input, out);
+    }
+    if (stream->scale != (int)index) {
+        put_fact("scale shared with", page->plan->streams.at[stream->scale].value->name, out);
     }
     if (stream->tie >= 0) {
         put_tie(&page->plan->ties.at[stream->tie], &page->found->ties[stream->tie], out);

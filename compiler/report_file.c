@@ -57,15 +57,13 @@ static void other_than_recipe(Check *check, const Recipe *recipe) {
     }
 }
 
-static bool other_than_data(Check *check, const ReportFiles *files) {
+static bool other_than_data(Check *check, const ReportFiles *files, const Data *data) {
     Session *s = check->s;
-    const Data *data = files->plan->data;
     if (data) {
         DataWish wish;
         TRY(data_of_recipe(s, files->plan->recipe, data, data_override(files->args, data->name),
                            &wish));
         other_than(check, data_path(s, &wish), "data of the recipe");
-        other_than(check, files->stats, "where statistics go");
     }
     return true;
 }
@@ -81,7 +79,11 @@ bool report_open(Session *s, const ReportFiles *files, Output **out) {
     other_than(&check, files->args->params_file, "the file of parameters");
     other_than(&check, files->output, "the output");
     other_than(&check, files->rejected, "where a rejected output goes");
-    TRY(other_than_data(&check, files) && check.ok);
+    if (files->plan->data) {
+        other_than(&check, files->stats, "where statistics go");
+    }
+    TRY(other_than_data(&check, files, files->plan->data) &&
+        other_than_data(&check, files, files->plan->evaluation.data) && check.ok);
     if (output_exists(s, check.path) && !files->args->force) {
         Diag *d = diag_error(s, "E1103", NO_SPAN, "%s exists", str_safe_c(s->arena, check.path));
         diag_help(d, "-f replaces it; --report FILE writes elsewhere");

@@ -115,6 +115,33 @@ static void put_facts(const ReportPage *page, Buf *out) {
     buf_str(out, STR("</dl>\n"));
 }
 
+/* What the outputs say on data; cells are empty where nothing was measured. */
+static void put_evaluation(const ReportPage *page, Buf *out) {
+    Arena *arena = out->arena;
+    const Evaluation *e = page->evaluation;
+    if (!e) {
+        return;
+    }
+    buf_str(out, STR("<h2>The whole model</h2>\n<p class=\"soft\">On "));
+    buf_html(out, plural(arena, (size_t)e->result.samples, "sample"));
+    buf_str(out, STR(" of <span class=\"mono\">"));
+    buf_html(out, page->plan->evaluation.data->name);
+    buf_str(out, page->plan->evaluation.held_out
+                     ? STR("</span>, which calibration has not seen.</p>")
+                     : STR("</span>.</p>"));
+    buf_str(out, STR("\n<div class=\"wide\"><table>\n<thead><tr><th class=\"left\">metric</th>"
+                     "<th>float</th><th>compressed</th></tr></thead>\n<tbody>\n"));
+    for (int m = 0; m < OUTPUT_METRICS; m++) {
+        const double was = e->result.scores.of[0][m], is = e->result.scores.of[1][m];
+        if (!isnan(is)) {
+            buf_printf(out, "<tr><td class=\"left\">%s</td><td>%s</td><td>%.6g</td></tr>\n",
+                       output_metric_name((OutputMetric)m),
+                       isnan(was) ? "" : str_format(arena, "%.6g", was).data, is);
+        }
+    }
+    buf_str(out, STR("</tbody></table></div>\n"));
+}
+
 static void put_messages(const ReportPage *page, Buf *out) {
     if (!page->met) {
         buf_str(out, STR("<p class=\"failed\">An expectation failed.</p>\n"));
@@ -141,6 +168,9 @@ static void put_times(const ReportPage *page, Buf *out) {
     }
     put_seconds("device", stages->device, out);
     put_seconds("encode, write", page->run->exec.seconds_total, out);
+    if (page->evaluation) {
+        put_seconds("evaluate", page->evaluation->seconds, out);
+    }
     put_seconds("sync", page->run->seconds_sync, out);
     put_seconds("read back", page->run->seconds_check, out);
     put_seconds("whole run", page->seconds, out);
@@ -167,6 +197,7 @@ void report_html(const ReportPage *page, Buf *out) {
     put_messages(page, out);
     put_tiles(page, &layers, out);
     put_facts(page, out);
+    put_evaluation(page, out);
     report_layers_plots(&layers, out);
     report_layers_table(&layers, out);
     report_layers_blocks(&layers, out);

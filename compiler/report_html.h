@@ -4,15 +4,17 @@
 #ifndef COMPILER_REPORT_HTML_H
 #define COMPILER_REPORT_HTML_H
 #include "compiler/bench_report.h"
+#include "compiler/evaluate.h"
 #include "compiler/findings.h"
 
 typedef struct ReportPage {
     const Plan *plan;
-    const LayerResult *results; /* one for each of the plan's layers */
-    const Findings *found;      /* NULL: the plan needed no data */
-    Str command;                /* the command line */
-    Str written;                /* where the model went */
-    bool met;                   /* all expects */
+    const LayerResult *results;   /* one for each of the plan's layers */
+    const Findings *found;        /* NULL: the plan needed no data */
+    const Evaluation *evaluation; /* NULL: the plan evaluates nothing */
+    Str command;                  /* the command line */
+    Str written;                  /* where the model went */
+    bool met;                     /* all expects */
     const Diags *messages;
     const DeviceChoice *device;
     const BenchStages *stages;

@@ -204,6 +204,141 @@ void run_report_table(Console *c, const Plan *plan, const LayerResult *results,
     console_out(c, buf_view(&b));
 }
 
+/* ---- the whole model */
+
+void run_report_evaluates(Console *c, const Plan *plan, const Evaluation *e) {
+    const char *name = str_safe_c(c->s->arena, plan->evaluation.data->name);
+    const long long held = (long long)e->result.samples;
+    if (c->quiet) {
+        return;
+    }
+    if (plan->evaluation.held_out) {
+        console_say(c,
+                    "the last %lld sample%s of `%s` %s held out to judge the model "
+                    "(evaluate(data = ...) names other data)\n",
+                    held, held == 1 ? "" : "s", name, held == 1 ? "is" : "are");
+    } else if (plan->evaluation.data == plan->data) {
+        console_say(c, "the model is judged on `%s`, which it is calibrated on\n", name);
+    }
+}
+
+static void model_json(Console *c, const Plan *plan, const ModelResult *result) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "type", "model");
+    json_text(o, "data", plan->evaluation.data->name);
+    cJSON_AddNumberToObject(o, "samples", (double)result->samples);
+    cJSON_AddBoolToObject(o, "held_out", plan->evaluation.held_out);
+    for (int m = 0; m < OUTPUT_METRICS; m++) {
+        const char *name = output_metric_name((OutputMetric)m);
+        const double is = result->scores.of[1][m], was = result->scores.of[0][m];
+        if (isfinite(is)) {
+            cJSON_AddNumberToObject(o, name, is);
+        }
+        if (isfinite(was)) {
+            cJSON_AddNumberToObject(o, str_format(c->s->arena, "%s_float", name).data, was);
+        }
+    }
+    console_json(c, o);
+}
+
+static void put_metric(Buf *out, OutputMetric metric, const double is[OUTPUT_METRICS],
+                       const double was[OUTPUT_METRICS]) {
+    const double x = is[metric];
+    if (isnan(x)) {
+        return;
+    }
+    buf_printf(out, "  %s ", output_metric_name(metric));
+    if (metric == METRIC_SQNR) {
+        buf_printf(out, x > 0 && isinf(x) ? "exact" : "%.1f dB", x);
+    } else if (metric == METRIC_KL || metric == METRIC_MSE || metric == METRIC_MAX_ERROR) {
+        buf_printf(out, "%.4g", x);
+    } else {
+        buf_printf(out, metric == METRIC_COSINE ? "%.6f" : "%.4f", x);
+    }
+    if (!isnan(was[metric])) {
+        buf_printf(out, " (float %.4f)", was[metric]);
+    }
+}
+
+static void model_table(Console *c, const ModelResult *result) {
+    Buf b = buf_on(c->s->arena);
+    buf_printf(&b, "model");
+    for (int m = 0; m < METRIC_COSINE; m++) { /* one line has no room for all */
+        put_metric(&b, (OutputMetric)m, result->scores.of[1], result->scores.of[0]);
+    }
+    buf_printf(&b, "\n     ");
+    for (int m = METRIC_COSINE; m < OUTPUT_METRICS; m++) {
+        put_metric(&b, (OutputMetric)m, result->scores.of[1], result->scores.of[0]);
+    }
+    buf_char(&b, '\n');
+    if (result->compared < result->outputs) {
+        buf_printf(&b, "       of %d outputs %d %s no floats and not compared\n", result->outputs,
+                   result->outputs - result->compared,
+                   result->outputs - result->compared == 1 ? "is" : "are");
+    }
+    if (result->undefined) {
+        buf_printf(&b,
+                   "       %lld rows of the float model's first output are not finite: left out of "
+                   "kl and agreement\n",
+                   (long long)result->undefined);
+    }
+    console_out(c, buf_view(&b));
+}
+
+void run_report_model(Console *c, const Plan *plan, const Evaluation *e) {
+    const char *name = str_safe_c(c->s->arena, plan->evaluation.data->name);
+    const long long samples = (long long)e->result.samples;
+    model_json(c, plan, &e->result);
+    if (c->quiet) {
+        return;
+    }
+    if (e->unused_labels) {
+        console_say(c, "the labels of `%s` are not used: %s\n", name, e->unused_labels);
+    }
+    console_say(c, "evaluated on %lld sample%s of `%s` in %.1f s: %s\n", samples,
+                samples == 1 ? "" : "s", name, e->seconds, str_safe_c(c->s->arena, e->engine));
+    model_table(c, &e->result);
+}
+
+void run_report_calibration(Console *console, const Calibration *c, bool done) {
+    Session *s = console->s;
+    if (console->quiet) {
+        return;
+    }
+    const char *path = str_safe_c(s->arena, c->stats_path);
+    if (c->why_new) {
+        console_say(console, "%s is measured anew: it %s\n", path, c->why_new);
+    }
+    if (!done) {
+        if (c->stats && c->stats->batches && c->stats_path.len) {
+            console_say(console,
+                        "what was seen so far is in %s: the same command goes on from there\n",
+                        path);
+        }
+        return;
+    }
+    const int64_t fresh = c->samples - c->resumed;
+    if (c->resumed) {
+        console_say(console, "statistics of %lld sample%s from %s\n", (long long)c->resumed,
+                    c->resumed == 1 ? "" : "s", path);
+    }
+    if (fresh) {
+        console_say(console, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)fresh,
+                    fresh == 1 ? "" : "s", c->seconds, str_safe_c(s->arena, c->engine));
+    }
+}
+
+void run_report_device(Console *c, const DeviceChoice *d) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "type", "device");
+    json_text(o, "device", d->name);
+    json_text(o, "why", d->why);
+    console_json(c, o);
+    if (!c->quiet) {
+        console_say(c, "device %.*s: %s\n", STR_ARG(d->name), str_safe_c(c->s->arena, d->why));
+    }
+}
+
 void run_report_summary(Console *c, const Plan *plan, Str written, const RunReport *report,
                         double seconds) {
     Session *s = c->s;

@@ -1,7 +1,9 @@
 /* Statistics -> what the output takes from the data: scales of inputs, factors of smooth and awq,
  * and the weights that these or gptq change, encoded. From statistics alone; nothing is read again.
  *
- *     ties (factors) -> streams (ranges) -> facts -> weights, one after the other, each on all threads
+ *     ties (factors) -> streams (ranges) -> facts -> weights, one after the other, each on all
+ * threads
+ *     -> biases
  *
  * In the order of the plan, with the same bits for any number of threads. */
 #ifndef COMPILER_SOLVE_H

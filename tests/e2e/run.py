@@ -12,6 +12,8 @@ import cases_models  # noqa: F401
 import cases_cli  # noqa: F401
 import cases_data  # noqa: F401
 import cases_emit  # noqa: F401
+import cases_evaluate  # noqa: F401
+import cases_placement  # noqa: F401
 import cases_hostile  # noqa: F401
 import cases_tiny  # noqa: F401
 import cases_tools  # noqa: F401

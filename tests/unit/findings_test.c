@@ -64,6 +64,8 @@ static void feed(Bench *b, const char *name, float low, float high) {
     assert_null(why);
 }
 
+static const Calibration calibration = {.engine = {"engine", 6}, .samples = 7};
+
 static void histograms_lose_nothing(void **state) {
     (void)state;
     static const float sides[][2] = {{1, 3}, {5, 0.001f}, {0, 2}, {2, 0}, {0, 0}, {1e-30f, 1e30f}};
@@ -74,7 +76,7 @@ static void histograms_lose_nothing(void **state) {
         feed(&b, "x", sides[i][0], sides[i][1]);
         feed(&b, "a", 1, 1);
         const Stat *stat = stat_of(&b, "x");
-        const Findings *found = findings_take(&b.solve);
+        const Findings *found = findings_take(&b.solve, &calibration);
         const FoundBars *bars = &found->inputs[0].bars;
         uint64_t above = 0, below = 0, all = 0;
         for (int k = 0; k < bars->count; k++) {
@@ -117,7 +119,10 @@ static void ranges_and_words(void **state) {
     }
     b.solve.ties[0] = (SolvedTie){s, 0.55, 4, 3};
     b.solve.rounded[0] = (GptqReport){.nearest = 10, .loss = 6};
-    const Findings *found = findings_take(&b.solve);
+    const Findings *found = findings_take(&b.solve, &calibration);
+    assert_str(found->engine, "engine");
+    assert_str(found->data, "calib");
+    assert_int_equal(found->samples, 7);
     const PlanLayer *up = &b.w.plan->layers_planned.at[0], *down = up + 1, *head = up + 2;
     const FoundInput *x = found_input(found, up), *a = found_input(found, down);
     assert_str(x->tensor, "x");
