@@ -75,6 +75,12 @@ static void put_tiles(const ReportPage *page, const ReportLayers *layers, Buf *o
     if (isfinite(worst)) {
         put_tile(str_format(arena, "%.1f dB", worst), "least SQNR of a layer", out);
     }
+    const Evaluation *e = page->evaluation;
+    if (e && isfinite(e->result.scores.of[1][METRIC_PERPLEXITY])) {
+        put_tile(str_format(arena, "%.4g to %.4g", e->result.scores.of[0][METRIC_PERPLEXITY],
+                            e->result.scores.of[1][METRIC_PERPLEXITY]),
+                 "perplexity", out);
+    }
     put_tile(str_format(arena, "%.1f s", page->seconds), "the whole run", out);
     buf_str(out, STR("</div>\n"));
 }
@@ -129,7 +135,8 @@ static void put_evaluation(const ReportPage *page, Buf *out) {
     buf_str(out, page->plan->evaluation.held_out
                      ? STR("</span>, which calibration has not seen.</p>")
                      : STR("</span>.</p>"));
-    buf_str(out, STR("\n<div class=\"wide\"><table>\n<thead><tr><th class=\"left\">metric</th>"
+    buf_str(out, STR("\n<div class=\"wide\"><table class=\"small\">\n<thead><tr><th "
+                     "class=\"left\">metric</th>"
                      "<th>float</th><th>compressed</th></tr></thead>\n<tbody>\n"));
     for (int m = 0; m < OUTPUT_METRICS; m++) {
         const double was = e->result.scores.of[0][m], is = e->result.scores.of[1][m];

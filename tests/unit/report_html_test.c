@@ -139,9 +139,24 @@ static void a_page_of_calibration(void **state) {
     fake_findings(&b);
     b.page.met = false;
     diag_error(b.w.s, "E0901", NO_SPAN, "expectation failed: <b>");
+    Evaluation evaluation = {.result = {.samples = 9}, .seconds = 0.25};
+    for (int m = 0; m < OUTPUT_METRICS; m++) {
+        evaluation.result.scores.of[0][m] = evaluation.result.scores.of[1][m] = (double)NAN;
+    }
+    evaluation.result.scores.of[0][METRIC_PERPLEXITY] = 7.15;
+    evaluation.result.scores.of[1][METRIC_PERPLEXITY] = 7.375;
+    evaluation.result.scores.of[1][METRIC_KL] = 0.028;
+    b.w.plan->evaluation.data = b.w.plan->data;
+    b.page.evaluation = &evaluation;
     report_html(&b.page, &b.out);
     check_page(&b);
     has(&b, "An expectation failed");
+    has(&b, "<div><b>7.15 to 7.375</b>perplexity</div>");
+    has(&b, "perplexity</td><td>7.15</td><td>7.375</td></tr>");
+    has(&b, "kl</td><td></td><td>0.028</td></tr>");
+    has(&b, "On 9 samples of <span class=\"mono\">calib</span>.");
+    has(&b, "<dt>evaluate</dt><dd>0.250 s</dd>");
+    assert_null(strstr(b.out.data, "nan"));
     has(&b, "error[E0901]: expectation failed: &lt;b&gt;\n");
     has(&b, "<th class=\"left\">input</th>");
     has(&b, "<td class=\"left\">int8 to 1.5, awq none</td>");
