@@ -6,6 +6,7 @@
 #include "compiler/evaluate.h"
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
+#include "compiler/output_names.h"
 #include "compiler/readings.h"
 #include "compiler/report_file.h"
 #include "compiler/run_report.h"
@@ -30,24 +31,15 @@ typedef struct Run {
     Findings *found; /* NULL: the plan needs no data */
     Output *report;  /* NULL: no --report */
     Evaluation evaluation;
+    Calibration calibration;
     bool answered; /* the result line of --json is out */
 } Run;
-
-/* dir/model.onnx -> "model" */
-static Str stem_of(Str path) {
-    size_t begin = path.len;
-    while (begin > 0 && path.data[begin - 1] != '/') {
-        begin--;
-    }
-    Str name = str_slice(path, begin, path.len);
-    return str_ends(name, STR(".onnx")) ? str_slice(name, 0, name.len - 5) : name;
-}
 
 static bool choose_output(Run *r) {
     Session *s = r->s;
     r->out_path = r->args->output.len
                       ? r->args->output
-                      : str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
+                      : str_format(s->arena, "%.*s.mor.onnx", STR_ARG(output_stem(r->model_path)));
     struct stat in, out;
     bool have_in = s->sys->stat(str_c(s->arena, r->model_path), &in) == 0;
     bool have_out = s->sys->stat(str_c(s->arena, r->out_path), &out) == 0;
@@ -203,13 +195,6 @@ static void result_json(Run *r, bool ok, const char *output, const RunReport *re
     console_json(c, o);
 }
 
-/* NAME.onnx -> NAME.rejected.onnx */
-static Str rejected_path(Run *r) {
-    Str p = r->out_path;
-    Str base = str_ends(p, STR(".onnx")) ? str_slice(p, 0, p.len - 5) : p;
-    return str_format(r->s->arena, "%.*s.rejected.onnx", STR_ARG(base));
-}
-
 /* Seconds since the last stage ended. */
 static double stage(Run *r) {
     const double now = clock_seconds(), took = now - r->mark;
@@ -217,14 +202,23 @@ static double stage(Run *r) {
     return took;
 }
 
-/* Beside the output, unless --stats says where, or none. */
-static Str stats_path(const Run *r) {
-    const Str given = r->args->stats, out = r->out_path;
-    if (given.len || r->args->verb != VERB_RUN) {
-        return str_is(given, "none") ? (Str){0} : given;
+/* Data, kept statistics, engine: what can be refused is refused before any work. */
+static bool prepare_calibration(Run *r) {
+    Session *s = r->s;
+    const bool runs = r->args->verb != VERB_PLAN && r->args->dump.len == 0;
+    if (!r->plan->data || !runs) {
+        return true;
     }
-    const Str base = str_ends(out, STR(".onnx")) ? str_slice(out, 0, out.len - 5) : out;
-    return str_format(r->s->arena, "%.*s.morstat", STR_ARG(base));
+    Calibration *c = &r->calibration;
+    *c = (Calibration){.args = r->args, .get = r->c->env->get, .model_path = r->model_path,
+                       .stats_path = output_stats(r->s->arena, r->args, r->out_path)};
+    if (c->stats_path.len && (is_input(r, c->stats_path) || str_eq(c->stats_path, r->out_path))) {
+        Diag *d = diag_error(s, "E1103", NO_SPAN, "statistics would replace %s",
+                             str_safe_c(s->arena, c->stats_path));
+        diag_help(d, "--stats FILE keeps them elsewhere");
+        return false;
+    }
+    return calibrate_open(s, r->plan, c);
 }
 
 /* What the plan takes from data, if it does: statistics, then all that follows from them. */
@@ -233,32 +227,25 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
     if (!r->plan->data) {
         return true;
     }
-    Calibration c = {.args = r->args, .get = r->c->env->get, .model_path = r->model_path,
-                     .stats_path = stats_path(r)};
-    if (c.stats_path.len && (is_input(r, c.stats_path) || str_eq(c.stats_path, r->out_path))) {
-        Diag *d = diag_error(s, "E1103", NO_SPAN, "statistics would replace %s",
-                             str_safe_c(s->arena, c.stats_path));
-        diag_help(d, "--stats FILE keeps them elsewhere");
-        return false;
-    }
-    const bool calibrated = calibrate(s, r->plan, &c);
+    Calibration *c = &r->calibration;
+    const bool calibrated = calibrate(s, c);
     console_progress_end(r->c);
-    run_report_calibration(r->c, &c, calibrated);
+    run_report_calibration(r->c, c, calibrated);
     TRY(calibrated);
     const double measured = stage(r);
     Solve work = {.s = s,
                   .plan = r->plan,
-                  .seen = &c.seen,
-                  .stats = c.stats,
+                  .seen = &c->seen,
+                  .stats = c->stats,
                   .facts = compiled_facts(compiled),
                   .solved = compiled_solved(compiled)};
     const bool ok = solve(&work);
     if (ok) {
-        r->found = findings_take(&work, &c);
+        r->found = findings_take(&work, c);
         r->found->seconds_calibrate = measured;
         r->found->seconds_solve = stage(r);
     }
-    stats_close(c.stats);
+    stats_close(c->stats);
     console_progress_end(r->c);
     return ok;
 }
@@ -281,8 +268,8 @@ static bool open_report(Run *r) {
     const ReportFiles files = {.args = r->args,
                                .plan = r->plan,
                                .output = r->out_path,
-                               .rejected = rejected_path(r),
-                               .stats = stats_path(r)};
+                               .rejected = output_rejected(r->s->arena, r->out_path),
+                               .stats = output_stats(r->s->arena, r->args, r->out_path)};
     return r->args->report.len == 0 || report_open(r->s, &files, &r->report);
 }
 
@@ -364,7 +351,7 @@ static bool execute(Run *r, Compiled *compiled) {
     }
     bool met = plan_check_results(s, r->plan, results,
                                   evaluates(r) ? &r->evaluation.result : NULL);
-    Str path = met || r->args->keep_going ? r->out_path : rejected_path(r);
+    Str path = met || r->args->keep_going ? r->out_path : output_rejected(r->s->arena, r->out_path);
     if ((!met && is_input(r, path)) || !compiled_commit(s, compiled, path, &report)) {
         compiled_discard(compiled);
         return false;
@@ -397,9 +384,13 @@ static bool compile_and_run(Run *r) {
     CompileOptions options = {
         .dump = r->args->dump,
         .dump_out = &b,
-        .data_stem = stem_of(r->out_path),
+        .data_stem = output_stem(r->out_path),
         .no_metrics = r->c->quiet && !r->c->json && r->args->report.len == 0 &&
                       !plan_waits_for_results(r->plan)};
+    if (r->calibration.stats) {
+        options.data = r->calibration.stats->identity.data;
+        options.samples = r->calibration.samples;
+    }
     TRY(compile(s, r->plan, &options, &compiled));
     r->stages.compile = stage(r);
     if (r->args->dump.len) {
@@ -441,7 +432,7 @@ static bool run_on_model(Run *r) {
     } else if (r->args->output.len) {
         r->out_path = r->args->output;
     } else {
-        r->out_path = str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
+        r->out_path = str_format(s->arena, "%.*s.mor.onnx", STR_ARG(output_stem(r->model_path)));
     }
     r->model = model_open(s, r->model_path);
     TRY(r->model);
@@ -454,7 +445,8 @@ static bool run_on_model(Run *r) {
         plan_dump(r->plan, &b);
         put_dump(r, &b);
     } else {
-        ok = ok && compile_and_run(r);
+        ok = ok && prepare_calibration(r) && compile_and_run(r);
+        calibrate_close(s, &r->calibration);
     }
     gpu_close(s, r->device.gpu);
     model_close(r->model);

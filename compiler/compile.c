@@ -81,7 +81,7 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
     c->facts = facts_make(s->arena);
     TRY(make_ir(s, plan, options, c->facts, &c->ir));
     TRY(apply(s, c->ir, c->facts, c->model));
-    receipt_attach(s, plan);
+    receipt_attach(s, plan, options->data, options->samples);
     c->placeholder = data_name_placeholder(s->arena, options->data_stem);
     LayoutOptions layout = {.external = wants_external(plan->recipe->emit),
                             .data_name = c->placeholder};
