@@ -3,6 +3,7 @@
  * value comes out of a norm that only they read, its gain takes the factors in; else a Mul does. */
 #include "compiler/batchnorm.h"
 #include "compiler/bind_parts.h"
+#include "compiler/conv_view.h"
 #include "compiler/placement.h"
 #include <string.h>
 
@@ -101,6 +102,21 @@ static const char *role_problem(Bind *b, const Layer *layer, const char *role) {
                : "what it reads is no float of 16 or 32 bits that is computed";
 }
 
+/* Blocks of a convolution run along its input channels and not along the rows of its im2col. */
+static const char *gptq_problem(const Layer *layer, const Value *weight) {
+    const bool conv = conv_view_fits(layer);
+    if (!conv && !is_product(layer)) {
+        return "gptq is for matrix products x W and for Conv in this build";
+    }
+    const bool blocks = weight && weight->type == VALUE_FORMAT &&
+                        weight->format->per != PER_DEFAULT && weight->format->per != PER_TENSOR &&
+                        weight->format->per != PER_CHANNEL;
+    if (conv && blocks && layer->k != layer->width) {
+        return "gptq of a Conv with a kernel wants weights `per channel` or `per tensor`";
+    }
+    return NULL;
+}
+
 bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char **problem) {
     const Layer *layer = planned->layer;
     *problem = NULL;
@@ -125,9 +141,7 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
         if (!*problem && round && str_is(round->text, "gptq")) {
             planned->round = ROUND_GPTQ;
             planned->round_value = round;
-            if (!is_product(layer)) {
-                *problem = "gptq is for matrix products x W in this build";
-            }
+            *problem = gptq_problem(layer, argument(step, "weight"));
         }
     }
     return *problem == NULL;
@@ -217,7 +231,8 @@ static bool reads(const Plan *plan, const PlanTie *tie, const Node *node) {
 static const ValueInfo *own_vector(const ValueInfo *value, int64_t k) {
     const Tensor *t = value ? value->constant : NULL;
     const bool one = t && value->uses.len == 1 && !value->graph_output && !value->sparse;
-    return one && t->rank >= 1 && t->count == k && t->dims[t->rank - 1] == k && type_is_float(t->type)
+    return one && t->rank >= 1 && t->count == k && t->dims[t->rank - 1] == k &&
+                   type_is_float(t->type)
                ? value
                : NULL;
 }

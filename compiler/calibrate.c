@@ -5,6 +5,7 @@
 #include <time.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#include "compiler/conv_view.h"
 #include "compiler/data_wish.h"
 #include "compiler/instrument.h"
 #include "runtime/base/sanitize.h"
@@ -41,6 +42,12 @@ static const char *see(void *user, int64_t slot, const EngineTensor *x, const Sp
     Pass *p = user;
     const Observation *seen = &p->c->seen.at[slot];
     Stat *stat = stats_find(p->c->stats, seen->name);
+    if (seen->conv) {
+        StatConv conv;
+        return conv_view(seen->conv, x->dims, x->rank, &conv)
+                   ? stat_add_conv(stat, x->type, x->data, &conv, spread)
+                   : "is not what its convolution reads";
+    }
     StatView view = {1, 1, 1};
     for (int i = 0; i < x->rank; i++) {
         *(seen->channels && i == x->rank - 1 ? &view.channels : &view.inner) *= x->dims[i];

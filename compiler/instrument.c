@@ -5,8 +5,21 @@
 #include <assert.h>
 #include <string.h>
 
-static void observe(Model *model, const Plan *plan, const Observation *seen, int64_t slot,
-                    Arena *arena) {
+/* What a reader reads by now: the value, or what an earlier Observe in front of it hands on. */
+static Str read_by(const ObservationList *all, size_t until, const Str *handed) {
+    const Observation *seen = &all->at[until];
+    for (size_t i = until; i-- > 0;) {
+        const Observation *earlier = &all->at[i];
+        if (earlier->graph == seen->graph && earlier->node == seen->node &&
+            earlier->slot == seen->slot) {
+            return handed[i];
+        }
+    }
+    return seen->value->name;
+}
+
+static Str observe(Model *model, const Plan *plan, const Observation *seen, int64_t slot, Str from,
+                   Arena *arena) {
     size_t number = 0;
     while (plan->layers->model->graphs.at[number] != seen->graph) {
         number++;
@@ -27,13 +40,14 @@ static void observe(Model *model, const Plan *plan, const Observation *seen, int
     proto->domain = (char *)(uintptr_t)OBSERVE_DOMAIN;
     proto->name = (char *)str_c(arena, name);
     proto->input = arena_many(arena, char *, 1);
-    proto->input[proto->n_input++] = (char *)str_c(arena, seen->value->name);
+    proto->input[proto->n_input++] = (char *)str_c(arena, from);
     proto->output = arena_many(arena, char *, 1);
     proto->output[proto->n_output++] = proto->name;
     proto->attribute = arena_many(arena, Onnx__AttributeProto *, 1);
     proto->attribute[proto->n_attribute++] = attribute;
     edit_insert_before(node, proto);
     edit_node_input(node, seen->slot, name);
+    return name;
 }
 
 /* Makes the pieces one block of bytes. */
@@ -52,8 +66,10 @@ bool instrument(Session *s, Arena *arena, Str path, const Plan *plan, const Obse
                 Instrumented *out) {
     *out = (Instrumented){.model = model_open(s, path)};
     TRY(out->model);
+    Str *handed = arena_many(arena, Str, seen->len + 1);
     for (size_t i = 0; i < seen->len; i++) {
-        observe(out->model, plan, &seen->at[i], (int64_t)i, s->arena);
+        const Str from = read_by(seen, i, handed);
+        handed[i] = observe(out->model, plan, &seen->at[i], (int64_t)i, from, s->arena);
     }
     edit_opset(out->model, OBSERVE_DOMAIN, 1);
     Layout layout;

@@ -1,5 +1,6 @@
 /* Gathers what streams, ties and roundings need (observations.h). */
 #include "compiler/observations.h"
+#include "compiler/conv_view.h"
 #include <string.h>
 
 static const Value *argument(const Step *step, const char *name) {
@@ -10,11 +11,28 @@ static const Value *argument(const Step *step, const char *name) {
 const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
                                   const Graph *graph) {
     for (size_t i = 0; i < all->len; i++) {
-        if (all->at[i].value == value && all->at[i].graph == graph) {
+        if (all->at[i].value == value && all->at[i].graph == graph && !all->at[i].conv) {
             return &all->at[i];
         }
     }
     return NULL;
+}
+
+static const Observation *find_walk(const ObservationList *all, const Layer *layer, Arena *arena) {
+    const Str walk = conv_view_name(arena, layer);
+    for (size_t i = 0; i < all->len; i++) {
+        const Observation *seen = &all->at[i];
+        if (seen->conv && seen->value == layer->input && seen->graph == layer->node->graph &&
+            str_eq(conv_view_name(arena, seen->conv), walk)) {
+            return seen;
+        }
+    }
+    return NULL;
+}
+
+const Observation *observation_gram(const ObservationList *all, const Layer *layer, Arena *arena) {
+    return conv_view_fits(layer) ? find_walk(all, layer, arena)
+                                 : observation_of(all, layer->input, layer->node->graph);
 }
 
 static int graph_number(const Plan *plan, const Graph *graph) {
@@ -26,11 +44,13 @@ static int graph_number(const Plan *plan, const Graph *graph) {
     return number;
 }
 
+/* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL. */
 static void ask(const Plan *plan, Arena *arena, ObservationList *all, const PlanUse *use,
-                unsigned what) {
+                const Layer *walker, unsigned what) {
     const Node *node = use->node;
     const ValueInfo *value = node->inputs[use->slot];
-    Observation *seen = (Observation *)observation_of(all, value, node->graph);
+    Observation *seen = (Observation *)(walker ? find_walk(all, walker, arena)
+                                               : observation_of(all, value, node->graph));
     if (!seen) {
         const int graph = graph_number(plan, node->graph);
         Observation made = {
@@ -38,11 +58,16 @@ static void ask(const Plan *plan, Arena *arena, ObservationList *all, const Plan
         if (graph) {
             made.name = str_format(arena, "%.*s@%d", STR_ARG(made.name), graph);
         }
+        if (walker) {
+            made.conv = walker;
+            made.name = str_format(arena, "%.*s@%.*s", STR_ARG(made.name),
+                                   STR_ARG(conv_view_name(arena, walker)));
+        }
         vec_push(arena, all, made);
         seen = &vec_last(all);
     }
     seen->what |= what;
-    seen->channels |= (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
+    seen->channels |= !walker && (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
     if (node->index < seen->node) {
         seen->node = node->index;
         seen->slot = use->slot;
@@ -75,19 +100,25 @@ ObservationList observations(const Plan *plan, Arena *arena) {
     ObservationList all = {0};
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];
-        unsigned what = planned->round == ROUND_GPTQ ? STAT_GRAM : 0;
+        const Layer *layer = planned->layer;
+        const bool gram = planned->round == ROUND_GPTQ, walks = conv_view_fits(layer);
+        if (gram && walks) {
+            const PlanUse use = input_of(layer);
+            ask(plan, arena, &all, &use, layer, STAT_GRAM);
+        }
+        unsigned what = gram && !walks ? STAT_GRAM : 0;
         if (planned->tie >= 0) {
             what |= of_tie(&plan->ties.at[planned->tie]);
         }
         if (what) {
-            const PlanUse use = input_of(planned->layer);
-            ask(plan, arena, &all, &use, what);
+            const PlanUse use = input_of(layer);
+            ask(plan, arena, &all, &use, NULL, what);
         }
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
-            ask(plan, arena, &all, &stream->uses.at[k], of_stream(stream));
+            ask(plan, arena, &all, &stream->uses.at[k], NULL, of_stream(stream));
         }
     }
     return all;
@@ -103,6 +134,6 @@ void observations_print(const ObservationList *all, Buf *out) {
             buf_printf(out, "%s%s", seen->what >> k & 1 ? " " : "",
                        seen->what >> k & 1 ? names[k] : "");
         }
-        buf_printf(out, "%s\n", seen->channels ? "" : ", of all values");
+        buf_printf(out, "%s\n", seen->channels || seen->conv ? "" : ", of all values");
     }
 }

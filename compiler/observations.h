@@ -1,5 +1,6 @@
 /* Which values of the model have to be seen on data, and what of them: from the plan alone, one for
- * each value, whoever asks. */
+ * each value, whoever asks. Gram matrices of what a convolution reads are apart: one for each value
+ * and way to walk over it (conv_view.h). */
 #ifndef COMPILER_OBSERVATIONS_H
 #define COMPILER_OBSERVATIONS_H
 #include "compiler/plan.h"
@@ -12,13 +13,16 @@ typedef struct Observation {
     int node, slot;         /* the first reader in graph order: the value is seen in front of it */
     unsigned what;          /* of StatWhat */
     bool channels;          /* its last dimension counts channels; else it is one row of numbers */
+    const Layer *conv;      /* the first that reads it so; NULL: the value as it lies */
 } Observation;
 typedef Vec(Observation) ObservationList;
 
 ObservationList observations(const Plan *plan, Arena *arena);
-/* The one of a layer's input; NULL if there is none. */
+/* The one of a layer's input as it lies; NULL if there is none. */
 const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
                                   const Graph *graph);
+/* The one that holds the Gram matrices of a layer's input. */
+const Observation *observation_gram(const ObservationList *all, const Layer *layer, Arena *arena);
 /* One line each: the statistics' identity, `-d observations`. */
 void observations_print(const ObservationList *all, Buf *out);
 

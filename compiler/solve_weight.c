@@ -85,6 +85,7 @@ static void prune(const PlanLayer *planned, float *w, Arena *arena) {
     arena_reset(arena, mark);
 }
 
+/* Ties are of matrices. */
 static void scale_columns(const Layer *layer, const Tensor *t, const float *s, float *w) {
     const int64_t width = t->dims[1];
     for (int64_t i = 0; i < t->count; i++) {
@@ -128,10 +129,8 @@ bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena
                 Rows *out) {
     const Layer *layer = planned->layer;
     const Tensor *t = layer->weight;
-    *out = (Rows){.rows = t->dims[layer->channel_axis], .k = t->dims[layer->reduce_axis]};
-    if (t->rank != 2) { /* a convolution: nothing here asks which row is which */
-        *out = (Rows){.rows = t->dims[0], .k = t->dims[0] ? t->count / t->dims[0] : 0};
-    }
+    *out = (Rows){.rows = t->dims[layer->channel_axis]};
+    out->k = t->count / out->rows; /* of a convolution: channels of the group x kernel */
     out->w = arena_many(arena, float, (size_t)t->count);
     const ArenaMark mark = arena_mark(arena);
     float *w = arena_many(arena, float, (size_t)t->count);
@@ -194,10 +193,11 @@ static bool natural_order(const Value *value) {
     return false;
 }
 
-/* The Gram matrix of what the weight meets: of the scaled input. */
-static const double *gram_of(WeightWork *w) {
+/* The Gram matrix of what the weight meets: of the scaled input, of a group of channels. */
+static const double *gram_of(WeightWork *w, int64_t group) {
     const int64_t k = w->rows.k;
-    const double *gram = stat_gram(solve_stat(w->solve, w->planned), 0);
+    const Observation *seen = observation_gram(w->solve->seen, w->planned->layer, w->arena);
+    const double *gram = stat_gram(stats_find(w->solve->stats, seen->name), group);
     if (w->planned->tie < 0) {
         return gram;
     }
@@ -206,23 +206,50 @@ static const double *gram_of(WeightWork *w) {
     return scaled;
 }
 
-static bool round_gptq(WeightWork *w, const Grid *grid, const double *gram) {
+/* Rows of a group, with scales that are those of the whole weight. */
+static Scales part(const Scales *all, int64_t first, int64_t rows) {
+    Scales s = *all;
+    s.rows = rows;
+    s.count = all->row_step ? rows * all->row_step : all->count;
+    s.codes += first * all->row_step;
+    s.divisors += first * all->row_step;
+    s.zeros += first * all->row_step;
+    return s;
+}
+
+static bool round_gptq(WeightWork *w, const Grid *grid) {
     const int64_t count = w->rows.rows * w->rows.k;
+    const int64_t groups = w->planned->layer->groups, rows = w->rows.rows / groups;
     const Value *said = w->planned->round_value;
-    Gptq gptq = {.grid = grid, .w = w->rows.w, .gram = gram, GPTQ_DEFAULTS};
+    Gptq gptq = {.grid = grid, GPTQ_DEFAULTS};
+    gptq.scales &= groups == 1 || w->scales.row_step > 0; /* no group moves what all share */
     gptq.order = natural_order(said) ? GPTQ_NATURAL : GPTQ_STATIC;
     gptq.damp = number_of(said, "damp", gptq.damp);
     gptq.block = (int64_t)number_of(said, "block", (double)gptq.block);
+    uint8_t *zero = NULL;
     if (w->planned->prune != PRUNE_NONE) {
-        uint8_t *zero = arena_many(w->arena, uint8_t, (size_t)count);
+        zero = arena_many(w->arena, uint8_t, (size_t)count);
         for (int64_t i = 0; i < count; i++) {
             zero[i] = w->rows.w[i] == 0.0f;
         }
-        gptq.zero = zero;
     }
     w->rounded = arena_many(w->arena, float, (size_t)count);
     GptqReport *report = &w->solve->rounded[w->planned - w->solve->plan->layers_planned.at];
-    return gptq_round(&gptq, &w->scales, w->rounded, report, w->arena, w->spread);
+    for (int64_t group = 0; group < groups; group++) {
+        const int64_t first = group * rows, at = first * w->rows.k;
+        Scales scales = part(&w->scales, first, rows);
+        gptq.w = w->rows.w + at;
+        gptq.zero = zero ? zero + at : NULL;
+        gptq.gram = gram_of(w, group);
+        GptqReport part_report;
+        TRY(gptq_round(&gptq, &scales, w->rounded + at, &part_report, w->arena, w->spread));
+        report->nearest += part_report.nearest;
+        report->loss += part_report.loss;
+        report->dead += part_report.dead;
+        report->raises += part_report.raises;
+        report->plain |= part_report.plain;
+    }
+    return true;
 }
 
 static bool decide(WeightWork *w) {
@@ -232,15 +259,14 @@ static bool decide(WeightWork *w) {
         return true;
     }
     const Grid grid = solve_grid(planned);
-    const double *gram = gram_of(w);
     w->given = true;
     w->scales = scales_new(w->arena, &grid, w->rows.rows, w->rows.k);
     TRY(grid_scales(&grid, w->rows.w, &w->scales, w->arena, w->spread));
     if (clip) {
-        const float *narrow = gram_narrow(w->arena, gram, w->rows.k);
+        const float *narrow = gram_narrow(w->arena, gram_of(w, 0), w->rows.k);
         TRY(clip_scales(&grid, w->rows.w, narrow, &w->scales, w->arena, w->spread));
     }
-    return !gptq || round_gptq(w, &grid, gram);
+    return !gptq || round_gptq(w, &grid);
 }
 
 /* What a kernel op wants of a weight whose values and scales are decided. */

@@ -55,12 +55,35 @@ static int last_version(const OrtCustomOp *op) {
     return INT32_MAX;
 }
 
-/* Without it the shapes behind the op would be unknown. */
+/* May the shape be said of the output? The library shows a tensor of unknown rank as a scalar, and
+ * would take a size without a symbol that it does not know for one of -1. */
+static OrtStatus *shape_is_known(const OrtCalls *call, const OrtShapeInfo *shape, bool *known) {
+    int64_t dims[ENGINE_RANK];
+    const char *symbols[ENGINE_RANK] = {NULL};
+    size_t rank = 0;
+    *known = false;
+    OrtStatus *status = call->GetDimensionsCount(shape, &rank);
+    if (status || rank == 0 || rank > ENGINE_RANK) {
+        return status;
+    }
+    status = call->GetDimensions(shape, dims, rank);
+    status = status ? status : call->GetSymbolicDimensions(shape, symbols, rank);
+    *known = !status;
+    for (size_t i = 0; i < rank && *known; i++) {
+        *known = dims[i] >= 0 || (symbols[i] && *symbols[i]);
+    }
+    return status;
+}
+
+/* Without it the shapes behind the op would be unknown, all of them. */
 static OrtStatus *infer_shape(const OrtCustomOp *op, OrtInferContext *context) {
     const OrtCalls *call = op_of(op)->call;
     OrtShapeInfo *shape = NULL; /* the context's */
+    bool known = false;
     OrtStatus *status = call->ShapeInferContext_GetInputTypeShape(context, 0, &shape);
-    return status ? status : call->ShapeInferContext_SetOutputTypeShape(context, 0, shape);
+    status = status ? status : shape_is_known(call, shape, &known);
+    return status || !known ? status
+                            : call->ShapeInferContext_SetOutputTypeShape(context, 0, shape);
 }
 
 /* One pair: output 0 may be input 0. The library reads lists of its own making elsewhere, too, so

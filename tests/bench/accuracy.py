@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Perplexity of pylm-7m after weight-only recipes, beside ONNX Runtime's own quantizer.
+"""Perplexity of pylm-7m: weight-only recipes beside ONNX Runtime's own quantizer, then recipes with data.
 
-64 sequences of eval.npz, graph optimizations 'basic'. The goals are the tests' (cases_accuracy.py).
+64 sequences of eval.npz, graph optimizations 'basic'. Data are the 128 sequences of calib.npz; the head
+stays in float. The goals of weight-only recipes are the tests' (cases_accuracy.py). Peers, measured once with
+nvidia-modelopt 0.47 on the same files: on ONNX (CPU) / on PyTorch (GPU); their seconds are not shown.
 """
+import os
 import pathlib
 import sys
 import tempfile
@@ -16,10 +19,50 @@ from measure import measure  # noqa: E402
 FOLDER = ROOT / "build" / "models" / "pylm-7m"
 
 
+W8A8 = "quantize(weight = int8 per channel, input = int8)"
+INT4 = "weight = int4 per block(128), method = mse"
+# name: (calibrator, steps or a file of recipes/, goal, ModelOpt on ONNX / on PyTorch)
+WITH_DATA = {
+    "FP8 (fp8_static)": (None, "fp8_static", 5.662, "5.736 / 5.671"),
+    "INT8, max": ("max", W8A8, 7.35, "8.692 / 7.336"),
+    "INT8, entropy": ("entropy", W8A8, None, "6.758 / -"),
+    "INT8, mse": ("mse", W8A8, None, ""),
+    "INT8, percentile (int8_static)": (None, "int8_static", 5.85, ""),
+    "INT8 SmoothQuant (int8_smooth)": (None, "int8_smooth", 5.65, "- / 5.677"),
+    "INT4 AWQ (int4_awq)": (None, "int4_awq", 6.09, "6.224 / 6.203"),
+    "INT4 GPTQ (int4_gptq)": (None, "int4_gptq", 5.96, "none"),
+    "INT4 AWQ and GPTQ": ("max", f"awq; quantize({INT4}, round = gptq)", 5.958, "none"),
+    "W4A8 AWQ": ("max", f"awq; quantize({INT4}, input = fp8)", 6.10, "- / 6.256"),
+    "W4A8 GPTQ (w4a8)": (None, "w4a8", 6.10, "none"),
+}
+
+
 def row(name, path, seconds, goal=""):
+    """goal: a text, or a number that the perplexity should not be above, and what peers have."""
     value, _ = perplexity(path, FOLDER / "eval.npz")
     size = sum(p.stat().st_size for p in path.parent.glob(path.name + "*"))  # with its data file
+    if isinstance(goal, tuple):
+        most, peers = goal
+        word = "" if most is None else f"{most:<7}{'met' if value <= most else 'NOT MET'}"
+        goal = f"{word:17}{peers}"
     print(f"{name:32}{value:11.4f}{seconds:9.2f}{size / 1e6:9.1f}   {goal}", flush=True)
+
+
+def rows_with_data(scratch, model):
+    data = FOLDER / "calib.npz"
+    print(f"\n{'with data':32}{'perplexity':>11}{'seconds':>9}{'MB':>9}   {'goal':17}peers")
+    for name, (method, steps, goal, peers) in WITH_DATA.items():
+        recipe, out = scratch / "r.mor", scratch / "out.onnx"
+        if method:
+            recipe.write_text(f'mor 1\ndata calib = npz("c.npz", samples = 128, batch = 8)\n'
+                              f"calibrate(data = calib, method = {method})\non linear - head {{ {steps} }}\n",
+                              encoding="ascii")
+        else:
+            recipe = ROOT / "recipes" / f"{steps}.mor"
+        seconds, _, _ = measure([ROOT / "build/release/morc", recipe, model, "-o", out, "-f", "-q",
+                                 "--data", f"calib={data}"],
+                                env={**os.environ, "MORC_CACHE": str(scratch / name)})
+        row(name, out, seconds, (goal, peers))
 
 
 def main():
@@ -35,6 +78,7 @@ def main():
         out.unlink()
         seconds, _, _ = measure([sys.executable, ROOT / "tests/bench/ort_nbits.py", model, out])
         row("ORT MatMulNBits, with the head", out, seconds)
+        rows_with_data(pathlib.Path(scratch), model)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Perplexity of pylm-7m after each weight-only recipe: the figures this project stands for."""
+"""Perplexity of pylm-7m after each weight-only recipe, and after those of recipes/ that take data: the
+figures this project stands for."""
 import functools
 import sys
 
@@ -28,3 +29,25 @@ def check(text, least, most, box):
 
 for _name, _row in TABLE.items():
     add_case(f"accuracy/pylm-7m {_name}", functools.partial(check, *_row))
+
+# recipes/NAME.mor on 128 sequences of calib.npz: least, most
+DATA_TABLE = {
+    "fp8_static": (5.60, 5.67),
+    "int8_static": (5.62, 5.85),
+    "int8_smooth": (5.61, 5.66),
+    "int4_awq": (5.80, 6.09),
+    "int4_gptq": (5.80, 5.96),
+    "w4a8": (5.80, 6.00),
+}
+
+
+def check_recipe(name, least, most, box):
+    folder = MODELS / "pylm-7m"
+    box.morc(ROOT / "recipes" / f"{name}.mor", folder / "model.onnx", "-o", "out.onnx", "-q",
+             "--data", f"calib={folder / 'calib.npz'}", timeout=600)
+    value, count = perplexity(box.dir / "out.onnx", folder / "eval.npz", threads=1)
+    assert count == 64 and least <= value <= most, f"perplexity {value:.4f}, not {least} to {most}"
+
+
+for _name, _row in DATA_TABLE.items():
+    add_case(f"accuracy/pylm-7m recipes {_name}", functools.partial(check_recipe, _name, *_row))

@@ -9,6 +9,7 @@ import cases_roundtrip  # noqa: F401
 import cases_upgrade  # noqa: F401
 import cases_gpu  # noqa: F401
 import cases_models  # noqa: F401
+import cases_conv  # noqa: F401
 import cases_cli  # noqa: F401
 import cases_data  # noqa: F401
 import cases_emit  # noqa: F401
