@@ -124,6 +124,23 @@ static void apply_replace(Apply *a, const IrOp *op) {
     edit_replace_node(node, proto);
 }
 
+/* Constants that these inputs are alone in reading, from the second on. */
+static void drop_constants(const Node *node, int from) {
+    for (int i = from; i < node->input_count; i++) {
+        const ValueInfo *value = node->inputs[i];
+        if (value && value->constant && value->uses.len == 1 && !value->graph_output) {
+            edit_remove_initializer(value->constant);
+        }
+    }
+}
+
+static void apply_absorb(const Apply *a, const IrOp *op) {
+    Node *node = node_of(a, op, "node"), *next = node_of(a, op, "next");
+    drop_constants(node, 2); /* its old bias */
+    drop_constants(next, 1);
+    edit_absorb_node(node, next);
+}
+
 static void apply_op(Apply *a, const IrOp *op) {
     if (op->info == IR_OP(store)) {
         apply_store(a, op);
@@ -136,6 +153,8 @@ static void apply_op(Apply *a, const IrOp *op) {
     } else if (op->info == IR_OP(use)) {
         edit_node_input(node_of(a, op, "node"), (int)ir_int(op, "slot", 0),
                         ir_text(op->args.at[0]->op, "name"));
+    } else if (op->info == IR_OP(absorb)) {
+        apply_absorb(a, op);
     } else if (op->info == IR_OP(drop)) {
         edit_remove_initializer(weight_of(a));
     }

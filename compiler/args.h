@@ -37,6 +37,7 @@ typedef struct Args {
     ParamFlagList params;  /* -p NAME=EXPR, in order */
     ParamFlagList data;    /* --data NAME=PATH: `expr` is the path */
     Str params_file, stats, output, target, device, dump, color, pass;
+    Str report;    /* --report: where the page goes; empty: nowhere */
     Str cache_dir; /* as given: cubin_cache_root knows the defaults */
     bool force, keep_going, json, quiet, verbose, deny_warnings, fmt_check, fmt_diff, fix, kernels;
     bool dry_run;    /* -n: the run verb becomes plan */

@@ -7,6 +7,7 @@
  *
  * Stages change weights and not the graph, so one index serves the selectors of all of them. */
 #include "compiler/bind_parts.h"
+#include "compiler/placement.h"
 
 static const Phase phases[PHASES] = {PHASE_EDIT, PHASE_ENCODE, PHASE_TUNE};
 
@@ -35,6 +36,24 @@ static void read_steps(BindRule *r) {
     }
 }
 
+/* Formats of inputs, outputs and kv alone: they act on attention and residual sums as well, and on
+ * whatever else has no weight when nothing of the set has one. A name finds a product and its bias
+ * Add, and means the product. */
+static void act_weightless(Bind *b, BindRule *r) {
+    bool all = r->phases != 0;
+    for (size_t i = 0; i < r->rule->steps.len; i++) {
+        all = all && bind_weightless_step(r->rule->steps.at[i]);
+    }
+    const bool none = r->acted.count == 0;
+    for (size_t i = 0; all && i < b->layers->all.len; i++) {
+        const Layer *layer = &b->layers->all.at[i];
+        if (r->selected.has[i] && !layer->weight &&
+            (none || layer->roles & (ROLE_ATTENTION | ROLE_RESIDUAL))) {
+            set_add(&r->acted, (int)i);
+        }
+    }
+}
+
 static void bind_rule(Bind *b, const Rule *rule, int stage) {
     BindRule r = {.rule = rule, .stage = stage};
     read_steps(&r);
@@ -46,6 +65,9 @@ static void bind_rule(Bind *b, const Rule *rule, int stage) {
         if (r.selected.has[i] && b->layers->all.at[i].weight) {
             set_add(&r.acted, (int)i);
         }
+    }
+    if (!r.skips) {
+        act_weightless(b, &r);
     }
     if (!r.poisoned && r.phases && r.selected.count && !r.acted.count) {
         report_weightless(b, &r);
@@ -225,7 +247,8 @@ static bool same_treatment(const PlanLayer *a, const PlanLayer *z) {
     bool same = f->element == g->element && f->granule == g->granule && f->axis == g->axis &&
                 f->block == g->block && f->tail_short == g->tail_short && f->scale == g->scale &&
                 f->super == g->super && f->method == g->method;
-    return prune && a->tie == z->tie && a->round == z->round && a->quantized == z->quantized && (!a->quantized || same) &&
+    return prune && a->norm == z->norm && a->tie == z->tie && a->round == z->round &&
+           a->quantized == z->quantized && (!a->quantized || same) &&
            a->owner[0].rule == z->owner[0].rule && a->owner[1].rule == z->owner[1].rule;
 }
 
@@ -354,6 +377,7 @@ bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
     for (size_t i = 0; i < recipe->stages.len; i++) {
         bind_stage(&b, recipe->stages.at[i].rules.len);
     }
+    placement_weights(&b);
     bind_sizes(&b);
     bind_targets(&b);
     if (!b.failed) {
@@ -365,6 +389,7 @@ bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
         compare_siblings(&b);
         add_up(&b);
     }
+    bind_evaluation(&b);
     bind_expects(&b);
     return !b.failed;
 }

@@ -1,6 +1,7 @@
 /* `expect`: those that a plan alone decides (matches, count, bits, size) are checked by bind, those
- * that need results (cosine, sqnr, mse, max_error, sparsity) after the run. An expect that mixes
+ * that need results (cosine, sqnr, sparsity, perplexity, ...) after the run. An expect that mixes
  * both waits for the run. In a rule, `.name` is meant of every layer of the rule. E0901. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ typedef struct Checker {
     const Plan *plan;
     const Expect *expect;
     const LayerResult *results; /* NULL before the run */
+    const ModelResult *model;   /* NULL: the model was not run */
     const LayerSet *of;         /* layers of the rule, or NULL */
     bool unknown;               /* a metric could not be told; reported */
 } Checker;
@@ -31,13 +33,27 @@ static bool any_expr(const Expr *e, bool (*test)(const Expr *)) {
     return e && (test(e) || any_expr(e->a, test) || any_expr(e->b, test) || any_expr(e->c, test));
 }
 
-static const char *const measured_names[] = {"cosine",    "sqnr",     "mse", "kl",
-                                             "max_error", "sparsity", NULL};
 static const char *const layer_metrics[] = {"cosine",    "sqnr",     "mse", "bits",
                                             "max_error", "sparsity", NULL};
 
+/* One of the whole model's; OUTPUT_METRICS: none. */
+static OutputMetric model_metric(const Expr *e) {
+    int m = 0;
+    const bool one = e->kind == EXPR_METRIC && !e->selector;
+    while (m < OUTPUT_METRICS && !(one && str_is(e->name, output_metric_name((OutputMetric)m)))) {
+        m++;
+    }
+    return (OutputMetric)m;
+}
+
+static bool is_of_model(const Expr *e) {
+    return model_metric(e) < OUTPUT_METRICS;
+}
+
 static bool is_measured(const Expr *e) {
-    return (e->kind == EXPR_ATTR || e->kind == EXPR_METRIC) && named(e, measured_names);
+    const bool of_layers =
+        e->kind == EXPR_ATTR && named(e, layer_metrics) && !str_is(e->name, "bits");
+    return of_layers || is_of_model(e) || (e->kind == EXPR_METRIC && str_is(e->name, "sparsity"));
 }
 
 static bool is_of_layer(const Expr *e) {
@@ -122,9 +138,8 @@ static bool whole_metric(Checker *c, const Expr *e, double *out) {
     } else if (str_is(e->name, "sparsity") && e->selector && c->results) {
         *out = sparsity_of(c, &set);
     } else {
-        diag_error(c->s, "E0001", e->span, "`%.*s` of the whole model is not in this build of morc",
-                   STR_ARG(e->name));
-        return false;
+        assert(c->model && is_of_model(e)); /* bind_evaluation saw to it */
+        *out = c->model->scores.of[1][model_metric(e)];
     }
     return true;
 }
@@ -237,6 +252,19 @@ static void worst_layers(Checker *c, Diag *d) {
     diag_line(d, "%.*s", STR_ARG(buf_view(&table)));
 }
 
+/* What the float model has of the metrics that both have. */
+static void float_scores(const Checker *c, Diag *d, const Expr *e) {
+    if (e && is_of_model(e) && !isnan(c->model->scores.of[0][model_metric(e)])) {
+        diag_note(d, "%.*s of the float model is %.4g", STR_ARG(e->name),
+                  c->model->scores.of[0][model_metric(e)]);
+    }
+    if (e) {
+        float_scores(c, d, e->a);
+        float_scores(c, d, e->b);
+        float_scores(c, d, e->c);
+    }
+}
+
 static bool fail(Checker *c, const Layer *worst, size_t failed, size_t total) {
     Diag *d = diag_error(c->s, "E0901", c->expect->span, "expectation failed: %.*s",
                          STR_ARG(failed_text(c, worst)));
@@ -246,6 +274,11 @@ static bool fail(Checker *c, const Layer *worst, size_t failed, size_t total) {
         if (!c->results) {
             diag_line(d, "first: %.*s", STR_ARG(str_safe(c->s->arena, worst->path)));
         }
+    } else if (c->results && any_expr(c->expect->condition, is_of_model)) {
+        diag_label(d, "measured on %.*s of `%.*s`",
+                   STR_ARG(plural(c->s->arena, (size_t)c->model->samples, "sample")),
+                   STR_ARG(c->plan->evaluation.data->name));
+        float_scores(c, d, c->expect->condition);
     } else {
         diag_label(d, c->results ? "measured on the stored weights" : "known before the run");
     }
@@ -345,12 +378,14 @@ bool plan_waits_for_results(const Plan *plan) {
     return false;
 }
 
-bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results) {
+bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results,
+                        const ModelResult *model) {
     bool met = true;
     for (size_t i = 0; i < plan->recipe->expects.len; i++) {
         const Expect *expect = &plan->recipe->expects.at[i];
         if (waits(expect)) {
-            Checker c = {.s = s, .plan = plan, .expect = expect, .results = results};
+            Checker c = {
+                .s = s, .plan = plan, .expect = expect, .results = results, .model = model};
             c.of = rule_set(plan, expect);
             met = check(&c) && met;
         }

@@ -368,7 +368,8 @@ static void bind_step(Bind *b, int index, const Step *step) {
     for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
         PlanLayer *planned = &b->plan->layers_planned.at[i];
         int layer = planned->layer->index;
-        if (b->owner[phase][layer] != index || !planned->layer->weight) {
+        if (b->owner[phase][layer] != index ||
+            (!planned->layer->weight && !bind_weightless_step(step))) {
             continue;
         }
         set_add(&of, layer);
@@ -385,7 +386,7 @@ static void bind_step(Bind *b, int index, const Step *step) {
         Problem problem = is_step(step, "prune")      ? do_prune(step, planned)
                           : is_step(step, "quantize") ? do_quantize(step, planned)
                                                       : PROBLEM_NONE;
-        if (!problem && !bind_input_step(planned, step, &why)) {
+        if (!problem && !bind_input_step(b, planned, step, &why)) {
             problem = PROBLEM_INPUT;
             troubles[problem].why = why;
         }

@@ -1,8 +1,10 @@
 /* What layers read: formats of inputs, factors of smooth and awq. Layers that read one value in one
  * way share a stream (and its scale); layers whose factors must be the same share a tie. Where the
  * value comes out of a norm that only they read, its gain takes the factors in; else a Mul does. */
+#include "compiler/batchnorm.h"
 #include "compiler/bind_parts.h"
 #include "compiler/conv_view.h"
+#include "compiler/placement.h"
 #include <string.h>
 
 static bool is_step(const Step *step, const char *name) {
@@ -23,19 +25,81 @@ static bool is_product(const Layer *layer) {
            layer->input && node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
 }
 
-static const char *input_problem(const Layer *layer, const FormatValue *f) {
+static const FormatValue *format_of(const Step *step, const char *role) {
+    const Value *value = argument(step, role);
+    return value && value->type == VALUE_FORMAT && !value->format->none ? value->format : NULL;
+}
+
+const FormatValue *wished_format(const PlanLayer *planned, const char *role) {
+    return planned->quantize_step ? format_of(planned->quantize_step, role) : NULL;
+}
+
+static bool wants_bias(const Step *step) {
+    const Value *bias = argument(step, "bias");
+    return bias && str_is(bias->text, "int32");
+}
+
+bool bind_weightless_step(const Step *step) {
+    return is_step(step, "calibrate") ||
+           (is_step(step, "quantize") && !format_of(step, "weight") && !wants_bias(step));
+}
+
+static const char *format_problem(const FormatValue *f) {
     const Format *element = format_find(f->element.data, f->element.len);
     if (f->dynamic || f->per == PER_TOKEN) {
         return "scales that are computed at run time are not in this build: say `per tensor`";
     }
-    if ((f->per != PER_DEFAULT && f->per != PER_TENSOR) || f->scale || !element ||
-        element->scale_only || element->bits != 8) {
-        return "inputs are stored with one scale and 8 bits: `int8`, `uint8`, `fp8` or `e5m2`";
+    const bool plain = (f->per == PER_DEFAULT || f->per == PER_TENSOR) && !f->scale;
+    if (!plain || !element || element->scale_only || element->bits != 8) {
+        return "inputs and outputs are stored with one scale and 8 bits: `int8`, `uint8`, `fp8` or "
+               "`e5m2`";
+    }
+    return NULL;
+}
+
+/* Integer kernels add the bias to sums of products of codes: one unit for each output channel. */
+static const char *bias_problem(const PlanLayer *planned, const Step *step) {
+    const Layer *layer = planned->layer;
+    const FormatValue *input = format_of(step, "input");
+    const PlanFormat *f = &planned->format;
+    const bool codes = planned->quantized && f->element->integer && !f->element->asymmetric &&
+                       f->element->bits == 8 && f->granule != GRANULE_BLOCK;
+    if (!codes || !input || !str_is(input->element, "int8")) {
+        return "a bias in int32 is for int8 weights, per tensor or channel, under an int8 input";
+    }
+    if (layer->weight->type != 1) {
+        return "a bias in int32 is for float32 models in this build";
+    }
+    const Node *node = layer->node;
+    const bool adds =
+        str_is(node->op, "Conv") || str_is(node->op, "ConvTranspose") || str_is(node->op, "Gemm");
+    const ValueInfo *bias = node->input_count > 2 ? node->inputs[2] : NULL;
+    const Tensor *t = adds && bias ? bias->constant : NULL;
+    const bool row =
+        t && t->rank == 1 && t->type == 1 && t->count == layer->weight->dims[layer->channel_axis];
+    const Value *place = argument(step, "place");
+    const bool norm = !(place && str_is(place->text, "exact")) && batchnorm_behind(layer);
+    return row || norm ? NULL : "it has no bias of its own, one constant for each output";
+}
+
+/* Of `input`, `kv` and `output`, what this layer cannot. */
+static const char *role_problem(Bind *b, const Layer *layer, const char *role) {
+    UseList uses = {0};
+    if (strcmp(role, "output") == 0) {
+        const ValueInfo *value = layer->node->output_count ? layer->node->outputs[0] : NULL;
+        return !can_stream(value)     ? "what it writes is no float"
+               : value->uses.len == 0 ? "nothing in the model reads what it writes"
+                                      : NULL;
+    }
+    if (!layer->weight || strcmp(role, "kv") == 0) {
+        return weightless_uses(b, layer, role, &uses);
     }
     if (!layer->input || !(layer->roles & (ROLE_LINEAR | ROLE_CONV))) {
         return "only layers that multiply by a weight have inputs in a format";
     }
-    return NULL;
+    return can_stream(layer->input) && layer->weight->type != 11
+               ? NULL
+               : "what it reads is no float of 16 or 32 bits that is computed";
 }
 
 /* Blocks of a convolution run along its input channels and not along the rows of its im2col. */
@@ -53,7 +117,7 @@ static const char *gptq_problem(const Layer *layer, const Value *weight) {
     return NULL;
 }
 
-bool bind_input_step(PlanLayer *planned, const Step *step, const char **problem) {
+bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char **problem) {
     const Layer *layer = planned->layer;
     *problem = NULL;
     if (is_step(step, "smooth") || is_step(step, "awq")) {
@@ -64,11 +128,16 @@ bool bind_input_step(PlanLayer *planned, const Step *step, const char **problem)
         }
         *(is_step(step, "awq") ? &planned->awq_step : &planned->smooth_step) = step;
     } else if (is_step(step, "quantize")) {
-        const Value *input = argument(step, "input"), *round = argument(step, "round");
-        if (input && input->type == VALUE_FORMAT && !input->format->none) {
-            planned->quantize_step = step;
-            *problem = input_problem(layer, input->format);
+        static const char *const roles[] = {"input", "output", "kv"};
+        const Value *round = argument(step, "round");
+        for (int i = 0; i < 3 && !*problem; i++) {
+            const FormatValue *format = format_of(step, roles[i]);
+            planned->quantize_step = format ? step : planned->quantize_step;
+            *problem = !format ? NULL : format_problem(format);
+            *problem = *problem || !format ? *problem : role_problem(b, layer, roles[i]);
         }
+        planned->bias = wants_bias(step);
+        *problem = !*problem && planned->bias ? bias_problem(planned, step) : *problem;
         if (!*problem && round && str_is(round->text, "gptq")) {
             planned->round = ROUND_GPTQ;
             planned->round_value = round;
@@ -79,9 +148,9 @@ bool bind_input_step(PlanLayer *planned, const Step *step, const char **problem)
 }
 
 bool needs_data(const PlanLayer *planned) {
-    const Value *input = planned->quantize_step ? argument(planned->quantize_step, "input") : NULL;
     return planned->smooth_step || planned->awq_step || planned->round != ROUND_NEAREST ||
-           (input && input->type == VALUE_FORMAT && !input->format->none);
+           wished_format(planned, "input") || wished_format(planned, "output") ||
+           wished_format(planned, "kv");
 }
 
 /* ---- the setting in force */
@@ -241,45 +310,8 @@ static int tie_of(Bind *b, Map *known, int index) {
     return tie;
 }
 
-static int float_type(const PlanLayer *planned) {
-    const int type = planned->layer->input->type;
-    const int own = planned->layer->weight ? planned->layer->weight->type : 1;
-    return type == 1 || type == 10 || type == 16 ? type : own == 10 || own == 16 ? own : 1;
-}
-
-static int stream_of(Bind *b, Map *known, int index) {
-    PlanLayer *planned = &b->plan->layers_planned.at[index];
-    const Value *input = planned->quantize_step ? argument(planned->quantize_step, "input") : NULL;
-    const bool coded = input && input->type == VALUE_FORMAT && !input->format->none;
-    const bool scaled = planned->tie >= 0 && b->plan->ties.at[planned->tie].folds.len == 0;
-    if (!coded && !scaled) {
-        return -1;
-    }
-    PlanStream made = {.value = planned->layer->input,
-                       .graph = planned->layer->node->graph,
-                       .tie = planned->tie,
-                       .written = coded ? input->format : NULL,
-                       .calibrate = planned->calibrate,
-                       .type = float_type(planned)};
-    Buf key = buf_on(b->s->arena);
-    buf_printf(&key, "%p %p %d %p ", (const void *)made.value, (const void *)made.graph, made.tie,
-               (const void *)(coded ? made.calibrate : NULL));
-    if (coded) {
-        made.element = format_find(made.written->element.data, made.written->element.len);
-        format_print(made.written, &key);
-    }
-    MapEntry *entry = map_find(known, buf_view(&key));
-    const int stream = entry ? (int)(entry - known->entries) : (int)b->plan->streams.len;
-    if (!entry) {
-        map_put(known, buf_view(&key), b);
-        vec_push(b->s->arena, &b->plan->streams, made);
-    }
-    vec_push(b->s->arena, &b->plan->streams.at[stream].layers, index);
-    return stream;
-}
-
 void bind_inputs(Bind *b) {
-    Map ties = map_on(b->s->arena), streams = map_on(b->s->arena);
+    Map ties = map_on(b->s->arena);
     Plan *plan = b->plan;
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         PlanLayer *planned = &plan->layers_planned.at[i];
@@ -298,9 +330,8 @@ void bind_inputs(Bind *b) {
             find_folds(b, &plan->ties.at[i]);
         }
     }
-    for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        plan->layers_planned.at[i].stream = stream_of(b, &streams, (int)i);
-    }
+    bind_streams(b);
+    placement_streams(b);
 }
 
 int64_t stream_opset(const PlanStream *stream) {

@@ -27,6 +27,7 @@ typedef struct Bind {
     int *owner[PHASES];      /* of each layer in this stage: index in rules, -1 for nobody */
     int *overrode[PHASES];   /* rule of this stage that had it before, -1 */
     int *planned;            /* layer -> index in Plan.layers_planned, -1 */
+    Map streams, uses; /* how streams differ, PlanUse -> position of the one in Plan.streams */
     bool failed;
 } Bind;
 
@@ -46,9 +47,38 @@ int64_t needed_opset(const PlanLayer *planned);
 
 /* The arguments of quantize, smooth and awq that need data; false if this build or this layer
  * cannot: *problem says why, in words that follow "because". */
-bool bind_input_step(PlanLayer *planned, const Step *step, const char **problem);
+bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char **problem);
+/* Can the step act on a layer without a weight? quantize of inputs, outputs or kv alone. */
+bool bind_weightless_step(const Step *step);
 /* After the last stage: ties, streams, folds, the data. E0001 for a second data set. */
 void bind_inputs(Bind *b);
+/* The argument of the layer's quantize when it is a format other than `none`, else NULL. */
+const FormatValue *wished_format(const PlanLayer *planned, const char *role);
+
+/* ---- bind_stream.c: who reads what in which format */
+
+typedef struct StreamWish {
+    ValueInfo *value;
+    Node *node; /* that reads it, at `slot` */
+    int slot;
+    const FormatValue *format; /* NULL: only the factors of the layer's tie */
+    int tie;
+    int layer; /* on whose behalf: its setting of `calibrate` holds */
+} StreamWish;
+
+/* The stream that serves this use from now on; -1 if another one does already. */
+int stream_take(Bind *b, const StreamWish *wish);
+void stream_add_use(Bind *b, int stream, Node *node, int slot);
+int stream_at(const Bind *b, const Node *node, int slot); /* -1: reads the value as it is */
+/* Streams of all layers: their inputs first, then kv, then outputs. */
+void bind_streams(Bind *b);
+/* Value behind the layer: that of the BatchNormalization it takes in, if it does. */
+ValueInfo *layer_result(const PlanLayer *planned);
+/* A value of floats that is computed or comes in; constants have no format of this kind. */
+bool can_stream(const ValueInfo *value);
+/* What a layer without a weight reads in a format; NULL, or why it cannot. */
+typedef Vec(PlanUse) UseList;
+const char *weightless_uses(Bind *b, const Layer *layer, const char *role, UseList *out);
 /* Does anything of this layer depend on data? */
 bool needs_data(const PlanLayer *planned);
 
@@ -73,6 +103,9 @@ void report_siblings(Bind *b, const LayerSet *layers);
 /* The selector as one expression, fit to stand after `on` and, in (), beside an operator. */
 Str selector_text(Session *s, const Selector *selector);
 Str selector_operand(Session *s, const Selector *selector);
+
+/* ---- bind_evaluate.c: Plan.evaluation. E0709: a metric that the model cannot have */
+void bind_evaluation(Bind *b);
 
 /* ---- bind_expect.c: expects that need no run; E0901 */
 void bind_expects(Bind *b);

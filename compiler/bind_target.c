@@ -122,6 +122,7 @@ void bind_opset(Bind *b) {
     bool given = arg && arg->given && arg->value && arg->value->type == VALUE_INT;
     int64_t model = b->layers->model->opset, needed = model;
     const PlanLayer *who = NULL;
+    const FormatValue *written = NULL; /* of a stream */
     for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
         const PlanLayer *planned = &b->plan->layers_planned.at[i];
         int64_t opset = planned->quantized ? needed_opset(planned) : 0;
@@ -135,6 +136,7 @@ void bind_opset(Bind *b) {
         if (stream_opset(stream) > needed) {
             needed = stream_opset(stream);
             who = &b->plan->layers_planned.at[stream->layers.at[0]];
+            written = stream->written;
         }
     }
     b->plan->opset = needed;
@@ -152,8 +154,7 @@ void bind_opset(Bind *b) {
     } else if (qdq && who && asked < needed) {
         Buf format = buf_on(b->s->arena);
         const bool weight = who->quantized && needed_opset(who) == needed;
-        format_print(weight ? who->format.written : b->plan->streams.at[who->stream].written,
-                     &format);
+        format_print(weight ? who->format.written : written, &format);
         Diag *d = diag_error(b->s, "E0504", arg->span, "opset %lld is too old for `%.*s`",
                              (long long)asked, STR_ARG(buf_view(&format)));
         diag_label(d, "needs opset %lld or later", (long long)needed);

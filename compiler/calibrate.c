@@ -15,7 +15,8 @@
 
 enum { SAVE_SECONDS = 10 }; /* between two writings of the .morstat */
 
-typedef struct Pass {
+typedef struct CalibrationPass Pass;
+struct CalibrationPass {
     Session *s;
     const Plan *plan;
     Calibration *c;
@@ -27,7 +28,7 @@ typedef struct Pass {
     Instrumented instrumented;
     Span at; /* the `calibrate` */
     double saved; /* when the .morstat was written last */
-} Pass;
+};
 
 static double now(void) {
     struct timespec t;
@@ -137,15 +138,10 @@ static bool identify(Pass *p, StatsIdentity *id) {
 
 static bool open_data(Pass *p) {
     Session *s = p->s;
+    const Plan *plan = p->plan;
     DataWish wish;
-    TRY(data_of_recipe(s, p->plan->recipe, p->plan->data,
-                       data_override(p->c->args, p->plan->data->name), &wish));
-    const BoundArg *samples = step_arg(p->plan->data_step, "samples");
-    if (samples && samples->given && samples->value &&
-        (wish.samples == 0 || samples->value->integer < wish.samples)) {
-        wish.samples = samples->value->integer;
-    }
-    wish.scratch = data_scratch(p->c->get);
+    TRY(data_of_step(s, plan->recipe, plan->data_step, p->c->args, p->c->get, &wish));
+    wish.part = plan->evaluation.held_out ? DATA_BUT_TENTH : DATA_ALL;
     size_t count;
     const DataInput *inputs = data_inputs_of_model(s, p->plan->layers->model, &count);
     p->data = dataset_open(s, &wish, inputs, count);
@@ -161,6 +157,14 @@ static bool fail(Pass *p, const char *what, Str why) {
     return false;
 }
 
+static Str folder_of(Arena *arena, Str path) {
+    size_t end = path.len;
+    while (end > 0 && path.data[end - 1] != '/') {
+        end--;
+    }
+    return end ? str_copy(arena, str_slice(path, 0, end)) : STR(".");
+}
+
 static bool open_model(Pass *p) {
     Session *s = p->s;
     const EngineWish wish = {.get = p->c->get};
@@ -169,10 +173,13 @@ static bool open_model(Pass *p) {
     p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s",
                               STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
-    TRY(instrument(s, p->arena, p->c->model_path, p->plan, &p->c->seen, p->at, &p->instrumented));
+    TRY(instrument(s, p->arena, p->c->model_path, p->plan, &p->c->seen, &p->instrumented));
     p->observer = (EngineObserver){p, see};
     const EngineLoad load = {.bytes = p->instrumented.bytes,
                              .size = p->instrumented.size,
+                             .folder = p->plan->layers->model->has_external
+                                           ? folder_of(s->arena, p->c->model_path)
+                                           : (Str){0},
                              .observer = &p->observer,
                              .finishes = true}; /* statistics hold whole batches */
     Str why = {0};
@@ -230,38 +237,57 @@ static bool run_data(Pass *p) {
     return dataset_unchanged(s, p->data) && keep(p);
 }
 
-static bool pass(Pass *p) {
-    TRY(open_data(p));
-    StatsIdentity id = {0};
-    TRY(identify(p, &id));
-    p->c->samples = dataset_samples(p->data);
-    TRY(take_kept(p, &id));
-    if (!p->c->stats) {
-        p->c->stats = stats_open(p->s, &id);
-        for (size_t i = 0; i < p->c->seen.len; i++) {
-            stats_add(p->c->stats, p->c->seen.at[i].name, p->c->seen.at[i].what);
+static void begin_statistics(Pass *p, const StatsIdentity *id) {
+    Calibration *c = p->c;
+    if (!c->stats) {
+        c->stats = stats_open(p->s, id);
+        for (size_t i = 0; i < c->seen.len; i++) {
+            stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
         }
     }
     const int64_t batches = dataset_batches(p->data);
-    p->c->resumed = p->c->stats->complete ? p->c->samples
-                    : batches ? p->c->samples * (int64_t)p->c->stats->batches / batches
-                              : 0;
-    return p->c->stats->complete || (open_model(p) && run_data(p));
+    const int64_t part = batches ? c->samples * (int64_t)c->stats->batches / batches : 0;
+    c->resumed = c->stats->complete ? c->samples : part;
 }
 
-bool calibrate(Session *s, const Plan *plan, Calibration *calibration) {
+bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
     const double begin = now();
-    calibration->seen = observations(plan, s->arena);
-    Pass p = {.s = s, .plan = plan, .c = calibration, .at = plan->data_step->span};
-    p.arena = arena_open();
-    const bool ok = pass(&p);
-    engine_unload(s, p.model);
-    engine_close(s, p.engine);
-    if (p.instrumented.model) {
-        model_close(p.instrumented.model);
+    c->seen = observations(plan, s->arena);
+    Pass *p = c->pass = arena_new(s->arena, Pass);
+    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span, .arena = arena_open()};
+    StatsIdentity id = {0};
+    const bool ok = open_data(p) && identify(p, &id) && take_kept(p, &id);
+    if (ok) {
+        c->samples = dataset_samples(p->data);
+        begin_statistics(p, &id);
     }
-    dataset_close(s, p.data);
-    arena_close(p.arena);
-    calibration->seconds = now() - begin;
+    c->seconds = now() - begin;
+    if (!ok || (!c->stats->complete && !open_model(p))) {
+        calibrate_close(s, c);
+        return false;
+    }
+    return true;
+}
+
+bool calibrate(Session *s, Calibration *c) {
+    const double begin = now();
+    const bool ok = c->stats->complete || run_data(c->pass);
+    c->seconds += now() - begin;
+    calibrate_close(s, c);
     return ok;
+}
+
+void calibrate_close(Session *s, Calibration *c) {
+    Pass *p = c->pass;
+    if (!p) {
+        return;
+    }
+    c->pass = NULL;
+    engine_unload(s, p->model);
+    engine_close(s, p->engine);
+    if (p->instrumented.model) {
+        model_close(p->instrumented.model);
+    }
+    dataset_close(s, p->data);
+    arena_close(p->arena);
 }

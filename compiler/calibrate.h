@@ -23,10 +23,16 @@ typedef struct Calibration {
     const char *why_new; /* a .morstat that was there was not: continues "the file " */
     int64_t samples, resumed; /* of the data; about so many of them in the .morstat already */
     double seconds;
+    struct CalibrationPass *pass; /* while it is open */
 } Calibration;
 
-/* Plan.data is there. Errors: E1108 no engine, E0702, E0704, E0705 data, E10xx the model, E0707 a
+/* Everything that can be refused before any work: opens the data, takes statistics that were kept,
+ * opens the engine if it has to run; Calibration.stats then has its identity. Plan.data is there.
+ * Errors: E1108 no engine, E0702, E0704, E0705 data, E10xx the model, E0707 a
  * run that fails. False also when stopped: what was seen by then is kept. */
-bool calibrate(Session *s, const Plan *plan, Calibration *calibration);
+bool calibrate_open(Session *s, const Plan *plan, Calibration *calibration);
+/* Runs what is left of the data, and closes. */
+bool calibrate(Session *s, Calibration *calibration);
+void calibrate_close(Session *s, Calibration *calibration); /* no harm when it is closed */
 
 #endif

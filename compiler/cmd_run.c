@@ -3,9 +3,12 @@
 #include "compiler/calibrate.h"
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
+#include "compiler/evaluate.h"
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
+#include "compiler/output_names.h"
 #include "compiler/readings.h"
+#include "compiler/report_file.h"
 #include "compiler/run_report.h"
 #include "compiler/solve.h"
 #include "lang/parse.h"
@@ -25,24 +28,18 @@ typedef struct Run {
     double start, mark;
     BenchStages stages;
     DeviceChoice device;
+    Findings *found; /* NULL: the plan needs no data */
+    Output *report;  /* NULL: no --report */
+    Evaluation evaluation;
+    Calibration calibration;
     bool answered; /* the result line of --json is out */
 } Run;
-
-/* dir/model.onnx -> "model" */
-static Str stem_of(Str path) {
-    size_t begin = path.len;
-    while (begin > 0 && path.data[begin - 1] != '/') {
-        begin--;
-    }
-    Str name = str_slice(path, begin, path.len);
-    return str_ends(name, STR(".onnx")) ? str_slice(name, 0, name.len - 5) : name;
-}
 
 static bool choose_output(Run *r) {
     Session *s = r->s;
     r->out_path = r->args->output.len
                       ? r->args->output
-                      : str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
+                      : str_format(s->arena, "%.*s.mor.onnx", STR_ARG(output_stem(r->model_path)));
     struct stat in, out;
     bool have_in = s->sys->stat(str_c(s->arena, r->model_path), &in) == 0;
     bool have_out = s->sys->stat(str_c(s->arena, r->out_path), &out) == 0;
@@ -186,6 +183,9 @@ static void result_json(Run *r, bool ok, const char *output, const RunReport *re
     }
     if (report) {
         cJSON_AddNumberToObject(o, "bytes", (double)report->output_size);
+        if (r->report) {
+            json_text(o, "report", r->args->report);
+        }
         if (report->superseded.len) {
             json_text(o, "superseded", report->superseded);
         }
@@ -195,13 +195,6 @@ static void result_json(Run *r, bool ok, const char *output, const RunReport *re
     console_json(c, o);
 }
 
-/* NAME.onnx -> NAME.rejected.onnx */
-static Str rejected_path(Run *r) {
-    Str p = r->out_path;
-    Str base = str_ends(p, STR(".onnx")) ? str_slice(p, 0, p.len - 5) : p;
-    return str_format(r->s->arena, "%.*s.rejected.onnx", STR_ARG(base));
-}
-
 /* Seconds since the last stage ended. */
 static double stage(Run *r) {
     const double now = clock_seconds(), took = now - r->mark;
@@ -209,53 +202,23 @@ static double stage(Run *r) {
     return took;
 }
 
-static void say_device(Run *r) {
-    const DeviceChoice *d = &r->device;
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "type", "device");
-    json_text(o, "device", d->name);
-    json_text(o, "why", d->why);
-    console_json(r->c, o);
-    if (!r->c->quiet) {
-        console_say(r->c, "device %.*s: %s\n", STR_ARG(d->name), str_safe_c(r->s->arena, d->why));
-    }
-}
-
-/* Beside the output, unless --stats says where, or none. */
-static Str stats_path(const Run *r) {
-    const Str given = r->args->stats, out = r->out_path;
-    if (given.len || r->args->verb != VERB_RUN) {
-        return str_is(given, "none") ? (Str){0} : given;
-    }
-    const Str base = str_ends(out, STR(".onnx")) ? str_slice(out, 0, out.len - 5) : out;
-    return str_format(r->s->arena, "%.*s.morstat", STR_ARG(base));
-}
-
-static void say_calibration(Run *r, const Calibration *c, bool done) {
+/* Data, kept statistics, engine: what can be refused is refused before any work. */
+static bool prepare_calibration(Run *r) {
     Session *s = r->s;
-    if (r->c->quiet) {
-        return;
+    const bool runs = r->args->verb != VERB_PLAN && r->args->dump.len == 0;
+    if (!r->plan->data || !runs) {
+        return true;
     }
-    const char *path = str_safe_c(s->arena, c->stats_path);
-    if (c->why_new) {
-        console_say(r->c, "%s is measured anew: it %s\n", path, c->why_new);
+    Calibration *c = &r->calibration;
+    *c = (Calibration){.args = r->args, .get = r->c->env->get, .model_path = r->model_path,
+                       .stats_path = output_stats(r->s->arena, r->args, r->out_path)};
+    if (c->stats_path.len && (is_input(r, c->stats_path) || str_eq(c->stats_path, r->out_path))) {
+        Diag *d = diag_error(s, "E1103", NO_SPAN, "statistics would replace %s",
+                             str_safe_c(s->arena, c->stats_path));
+        diag_help(d, "--stats FILE keeps them elsewhere");
+        return false;
     }
-    if (!done) {
-        if (c->stats && c->stats->batches && c->stats_path.len) {
-            console_say(r->c, "what was seen so far is in %s: the same command goes on from there\n",
-                        path);
-        }
-        return;
-    }
-    const int64_t fresh = c->samples - c->resumed;
-    if (c->resumed) {
-        console_say(r->c, "statistics of %lld sample%s from %s\n", (long long)c->resumed,
-                    c->resumed == 1 ? "" : "s", path);
-    }
-    if (fresh) {
-        console_say(r->c, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)fresh,
-                    fresh == 1 ? "" : "s", c->seconds, str_safe_c(s->arena, c->engine));
-    }
+    return calibrate_open(s, r->plan, c);
 }
 
 /* What the plan takes from data, if it does: statistics, then all that follows from them. */
@@ -264,26 +227,25 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
     if (!r->plan->data) {
         return true;
     }
-    Calibration c = {.args = r->args, .get = r->c->env->get, .model_path = r->model_path,
-                     .stats_path = stats_path(r)};
-    if (c.stats_path.len && (is_input(r, c.stats_path) || str_eq(c.stats_path, r->out_path))) {
-        Diag *d = diag_error(s, "E1103", NO_SPAN, "statistics would replace %s",
-                             str_safe_c(s->arena, c.stats_path));
-        diag_help(d, "--stats FILE keeps them elsewhere");
-        return false;
-    }
-    const bool calibrated = calibrate(s, r->plan, &c);
+    Calibration *c = &r->calibration;
+    const bool calibrated = calibrate(s, c);
     console_progress_end(r->c);
-    say_calibration(r, &c, calibrated);
+    run_report_calibration(r->c, c, calibrated);
     TRY(calibrated);
+    const double measured = stage(r);
     Solve work = {.s = s,
                   .plan = r->plan,
-                  .seen = &c.seen,
-                  .stats = c.stats,
+                  .seen = &c->seen,
+                  .stats = c->stats,
                   .facts = compiled_facts(compiled),
                   .solved = compiled_solved(compiled)};
     const bool ok = solve(&work);
-    stats_close(c.stats);
+    if (ok) {
+        r->found = findings_take(&work, c);
+        r->found->seconds_calibrate = measured;
+        r->found->seconds_solve = stage(r);
+    }
+    stats_close(c->stats);
     console_progress_end(r->c);
     return ok;
 }
@@ -293,7 +255,65 @@ static bool choose_device(Run *r, const Compiled *compiled) {
     TRY(device_choose(r->s, r->args, compiled_schedule(compiled), r->c->env->get, bench,
                       &r->device));
     r->stages.device = stage(r);
-    say_device(r);
+    run_report_device(r->c, &r->device);
+    return true;
+}
+
+/* A bench times morc and judges nothing: neither expects nor the model. */
+static bool evaluates(const Run *r) {
+    return r->plan->evaluation.step && r->args->verb == VERB_RUN;
+}
+
+static bool open_report(Run *r) {
+    const ReportFiles files = {.args = r->args,
+                               .plan = r->plan,
+                               .output = r->out_path,
+                               .rejected = output_rejected(r->s->arena, r->out_path),
+                               .stats = output_stats(r->s->arena, r->args, r->out_path)};
+    return r->args->report.len == 0 || report_open(r->s, &files, &r->report);
+}
+
+/* Behind the commit of the model, before messages are printed and forgotten. */
+static bool write_report(Run *r, const LayerResult *results, const RunReport *report, Str written,
+                         bool met) {
+    const ReportPage page = {.plan = r->plan,
+                             .results = results,
+                             .found = r->found,
+                             .command = r->args->line,
+                             .written = written,
+                             .met = met,
+                             .messages = &r->s->diags,
+                             .device = &r->device,
+                             .stages = &r->stages,
+                             .run = report,
+                             .evaluation = evaluates(r) ? &r->evaluation : NULL,
+                             .seconds = clock_seconds() - r->start};
+    if (r->report && !report_write(r->s, r->report, &page)) {
+        r->report = NULL; /* closed; there is none */
+        return false;
+    }
+    return true;
+}
+
+/* What can go wrong with it goes wrong before any work. */
+static bool prepare_evaluation(Run *r) {
+    if (!evaluates(r)) {
+        return true;
+    }
+    r->evaluation = (Evaluation){.args = r->args, .get = r->c->env->get};
+    TRY(evaluate_open(r->s, r->plan, &r->evaluation));
+    run_report_evaluates(r->c, r->plan, &r->evaluation);
+    return true;
+}
+
+static bool evaluate(Run *r, const Compiled *compiled, const RunReport *report) {
+    if (!evaluates(r)) {
+        return true;
+    }
+    TRY(evaluate_run(r->s, r->plan, &r->evaluation, compiled_file(compiled, 0),
+                     compiled_file(compiled, 1), report->data_file));
+    console_progress_end(r->c);
+    run_report_model(r->c, r->plan, &r->evaluation);
     return true;
 }
 
@@ -302,7 +322,8 @@ static bool execute(Run *r, Compiled *compiled) {
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!calibrate_and_solve(r, compiled) || !choose_device(r, compiled) ||
+    if (!open_report(r) || !prepare_evaluation(r) || !calibrate_and_solve(r, compiled) ||
+        !choose_device(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;
@@ -313,7 +334,7 @@ static bool execute(Run *r, Compiled *compiled) {
                                str_safe_c(s->arena, report.failure));
         diag_note(d, "the host did the rest; the bytes are the same");
     }
-    run_report_layers_json(r->c, r->plan, results);
+    run_report_layers_json(r->c, r->plan, results, r->found);
     if (r->args->verb == VERB_BENCH) {
         compiled_discard(compiled);
         console_flush(r->c);
@@ -322,10 +343,15 @@ static bool execute(Run *r, Compiled *compiled) {
         return true;
     }
     if (!r->c->quiet) {
-        run_report_table(r->c, r->plan, results);
+        run_report_table(r->c, r->plan, results, r->found);
     }
-    bool met = plan_check_results(s, r->plan, results);
-    Str path = met || r->args->keep_going ? r->out_path : rejected_path(r);
+    if (!evaluate(r, compiled, &report)) {
+        compiled_discard(compiled);
+        return false;
+    }
+    bool met = plan_check_results(s, r->plan, results,
+                                  evaluates(r) ? &r->evaluation.result : NULL);
+    Str path = met || r->args->keep_going ? r->out_path : output_rejected(r->s->arena, r->out_path);
     if ((!met && is_input(r, path)) || !compiled_commit(s, compiled, path, &report)) {
         compiled_discard(compiled);
         return false;
@@ -334,6 +360,7 @@ static bool execute(Run *r, Compiled *compiled) {
         Diag *last = s->diags.all.at[s->diags.all.len - 1];
         diag_line(last, "the model was written to %s; exit status 3", str_safe_c(s->arena, path));
     }
+    const bool reported = write_report(r, results, &report, path, met);
     console_flush(r->c);
     if (!r->c->quiet) {
         Buf notes = buf_on(s->arena);
@@ -343,8 +370,11 @@ static bool execute(Run *r, Compiled *compiled) {
         }
         run_report_summary(r->c, r->plan, path, &report, clock_seconds() - r->start);
     }
-    result_json(r, met, str_c(s->arena, path), &report);
-    return true;
+    if (reported && r->report && !r->c->quiet) {
+        console_say(r->c, "report in %s\n", str_safe_c(s->arena, r->args->report));
+    }
+    result_json(r, met && reported, str_c(s->arena, path), &report);
+    return reported;
 }
 
 static bool compile_and_run(Run *r) {
@@ -354,8 +384,13 @@ static bool compile_and_run(Run *r) {
     CompileOptions options = {
         .dump = r->args->dump,
         .dump_out = &b,
-        .data_stem = stem_of(r->out_path),
-        .no_metrics = r->c->quiet && !r->c->json && !plan_waits_for_results(r->plan)};
+        .data_stem = output_stem(r->out_path),
+        .no_metrics = r->c->quiet && !r->c->json && r->args->report.len == 0 &&
+                      !plan_waits_for_results(r->plan)};
+    if (r->calibration.stats) {
+        options.data = r->calibration.stats->identity.data;
+        options.samples = r->calibration.samples;
+    }
     TRY(compile(s, r->plan, &options, &compiled));
     r->stages.compile = stage(r);
     if (r->args->dump.len) {
@@ -397,7 +432,7 @@ static bool run_on_model(Run *r) {
     } else if (r->args->output.len) {
         r->out_path = r->args->output;
     } else {
-        r->out_path = str_format(s->arena, "%.*s.mor.onnx", STR_ARG(stem_of(r->model_path)));
+        r->out_path = str_format(s->arena, "%.*s.mor.onnx", STR_ARG(output_stem(r->model_path)));
     }
     r->model = model_open(s, r->model_path);
     TRY(r->model);
@@ -410,7 +445,8 @@ static bool run_on_model(Run *r) {
         plan_dump(r->plan, &b);
         put_dump(r, &b);
     } else {
-        ok = ok && compile_and_run(r);
+        ok = ok && prepare_calibration(r) && compile_and_run(r);
+        calibrate_close(s, &r->calibration);
     }
     gpu_close(s, r->device.gpu);
     model_close(r->model);

@@ -81,7 +81,7 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
     c->facts = facts_make(s->arena);
     TRY(make_ir(s, plan, options, c->facts, &c->ir));
     TRY(apply(s, c->ir, c->facts, c->model));
-    receipt_attach(s, plan);
+    receipt_attach(s, plan, options->data, options->samples);
     c->placeholder = data_name_placeholder(s->arena, options->data_stem);
     LayoutOptions layout = {.external = wants_external(plan->recipe->emit),
                             .data_name = c->placeholder};
@@ -238,6 +238,10 @@ bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResu
     report->seconds_total = seconds_now() - begin;
     fill_results(c, results);
     return true;
+}
+
+const Output *compiled_file(const Compiled *c, int index) {
+    return c->files[index];
 }
 
 bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report) {

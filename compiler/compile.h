@@ -13,6 +13,8 @@ typedef struct CompileOptions {
     Str dump;              /* `-d NAME`: text of that stage goes to dump_out; empty: none */
     Buf *dump_out;
     Str data_stem;         /* base of the data file's name, e.g. "model.mor" */
+    const uint8_t *data;   /* SHA-256 of what statistics are taken from, for the receipt; or NULL */
+    int64_t samples;       /* of it */
     bool no_metrics;       /* nobody looks at LayerResults: kernels need not compare */
 } CompileOptions;
 
@@ -44,6 +46,9 @@ const Schedule *compiled_schedule(const Compiled *c);
  * reported, nothing is left behind. */
 bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResult *results,
                       RunReport *report);
+/* What compiled_execute has written, until it is committed: the model (0), its data file (1; NULL: it
+ * has none). */
+const Output *compiled_file(const Compiled *c, int index);
 bool compiled_commit(Session *s, Compiled *c, Str out_path, RunReport *report);
 void compiled_discard(Compiled *c);
 

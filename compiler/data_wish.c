@@ -32,6 +32,12 @@ static int64_t rows_of(const ValueInfo *value, int hops) {
     return rows;
 }
 
+/* Exporters write "?" for every size that they do not know: that is no name that two can share. */
+static Str name_of_dim(const Onnx__TensorShapeProto__Dimension *dim) {
+    const Str name = str_from(dim->has_dim_value ? NULL : dim->dim_param);
+    return str_is(name, "?") ? (Str){0} : name;
+}
+
 static const Str *names_of_dims(Session *s, const Onnx__ValueInfoProto *proto, int rank) {
     const Onnx__TensorShapeProto *shape =
         proto->type && proto->type->tensor_type ? proto->type->tensor_type->shape : NULL;
@@ -40,10 +46,7 @@ static const Str *names_of_dims(Session *s, const Onnx__ValueInfoProto *proto, i
     }
     Str *names = arena_many(s->arena, Str, (size_t)rank + 1);
     for (int i = 0; i < rank; i++) {
-        names[i] = str_from(shape->dim[i]->has_dim_value ? NULL : shape->dim[i]->dim_param);
-        if (str_is(names[i], "?")) { /* what paddle2onnx writes for any size, even two of them */
-            names[i] = (Str){0};
-        }
+        names[i] = name_of_dim(shape->dim[i]);
     }
     return names;
 }
@@ -136,6 +139,20 @@ bool data_of_recipe(Session *s, const Recipe *recipe, const Data *data, Str over
     out->seed = (uint64_t)int_arg(data, "seed", true, 0);
     out->shuffle = shuffle && shuffle->value && shuffle->value->flag;
     return shape_arg(s, data, out);
+}
+
+bool data_of_step(Session *s, const Recipe *recipe, const Step *step, const Args *args,
+                  const char *(*get)(const char *variable), DataWish *out) {
+    const Data *data = step_arg(step, "data")->value->data;
+    TRY(data_of_recipe(s, recipe, data, data_override(args, data->name), out));
+    const bool limits = schema_param(step->schema, STR("samples")) != NULL;
+    const BoundArg *samples = limits ? step_arg(step, "samples") : NULL;
+    if (samples && samples->given && samples->value &&
+        (out->samples == 0 || samples->value->integer < out->samples)) {
+        out->samples = samples->value->integer;
+    }
+    out->scratch = data_scratch(get);
+    return true;
 }
 
 /* ---- the command line */

@@ -17,6 +17,10 @@ const DataInput *data_inputs_of_model(Session *s, const Model *model, size_t *co
 bool data_of_recipe(Session *s, const Recipe *recipe, const Data *data, Str override,
                     DataWish *out);
 
+/* The data of a setting (`calibrate`, `evaluate`), as it, the recipe and the command line say. */
+bool data_of_step(Session *s, const Recipe *recipe, const Step *step, const Args *args,
+                  const char *(*get)(const char *variable), DataWish *out);
+
 /* --data NAME=PATH: each name must be declared by the recipe (E0201), and be given once. */
 bool data_overrides_check(Session *s, const Args *args, const Recipe *recipe);
 Str data_override(const Args *args, Str name); /* empty: none */

@@ -1,4 +1,5 @@
-/* Files that travel inside the binary: stdlib/NAME.mor and docs/errors/CODE.md.
+/* Files that travel inside the binary: stdlib/NAME.mor, docs/errors/CODE.md, style and
+ * script of the report.
  * The table is generated (compiler/embed.cmake) and ends in a row whose name is NULL. */
 #ifndef COMPILER_EMBEDDED_H
 #define COMPILER_EMBEDDED_H

@@ -2,6 +2,7 @@
 #include "compiler/instrument.h"
 #include "runtime/engine/observe.h"
 #include "runtime/model/model.h"
+#include <assert.h>
 #include <string.h>
 
 /* What a reader reads by now: the value, or what an earlier Observe in front of it hands on. */
@@ -62,7 +63,7 @@ static void gather(const Layout *layout, uint8_t *to) {
 }
 
 bool instrument(Session *s, Arena *arena, Str path, const Plan *plan, const ObservationList *seen,
-                Span at, Instrumented *out) {
+                Instrumented *out) {
     *out = (Instrumented){.model = model_open(s, path)};
     TRY(out->model);
     Str *handed = arena_many(arena, Str, seen->len + 1);
@@ -72,13 +73,9 @@ bool instrument(Session *s, Arena *arena, Str path, const Plan *plan, const Obse
     }
     edit_opset(out->model, OBSERVE_DOMAIN, 1);
     Layout layout;
-    LayoutOptions options = {.data_name = STR("weights")};
+    LayoutOptions options = {.in_place = true, .data_name = STR("weights")};
     TRY(model_layout(out->model, &options, &layout));
-    if (layout.size[1] > 0) {
-        Diag *d = diag_error(s, "E0001", at, "data for a model of more than 2 GiB is not in this build");
-        diag_note(d, "%.*s has %s of weights", STR_ARG(path), str_bytes(s->arena, layout.size[1]).data);
-        return false;
-    }
+    assert(layout.size[1] == 0); /* it was below 2 GiB when it was read */
     uint8_t *bytes = arena_alloc(arena, (size_t)layout.size[0]);
     gather(&layout, bytes);
     out->bytes = bytes;

@@ -10,8 +10,9 @@ typedef struct Instrumented {
     size_t size;
 } Instrumented;
 
-/* Slot of an Observe op = index in `seen`. Errors: E10xx; E0001 for more than 2 GiB. */
+/* Slot of an Observe op = index in `seen`. External data stays where it is: the engine reads it from
+ * the model's folder. Errors: E10xx. */
 bool instrument(Session *s, Arena *arena, Str path, const Plan *plan, const ObservationList *seen,
-                Span at, Instrumented *out);
+                Instrumented *out);
 
 #endif

@@ -1,5 +1,6 @@
 /* Lowering of what layers read (lower_input.h). */
 #include "compiler/lower_input.h"
+#include "runtime/calib/array_type.h"
 
 typedef struct Stream {
     Ir *ir;
@@ -58,22 +59,14 @@ static IrValue *node(Stream *t, const char *name, const char *suffix, IrValue *c
     return ir_value_of(op);
 }
 
-static int slot_of(const Layer *layer) {
-    int slot = 0;
-    while (layer->node->inputs[slot] != layer->input) {
-        slot++;
-    }
-    return slot;
-}
-
 static void lower_stream(Stream *t) {
     const PlanStream *stream = t->stream;
     t->group = ir_group(t->ir, stream->value->name);
     t->graph = graph_number(t->plan, stream->graph);
     t->before = stream->graph->nodes.at[stream->graph->nodes.len - 1]->index;
-    for (size_t i = 0; i < stream->layers.len; i++) {
-        const Layer *layer = t->plan->layers_planned.at[stream->layers.at[i]].layer;
-        t->before = layer->node->index < t->before ? layer->node->index : t->before;
+    for (size_t i = 0; i < stream->uses.len; i++) {
+        const int reader = stream->uses.at[i].node->index;
+        t->before = reader < t->before ? reader : t->before;
     }
     IrOp *value = ir_op(t->ir, t->group, IR_OP(value));
     ir_set_string(t->ir, value, "name", stream->value->name);
@@ -90,13 +83,12 @@ static void lower_stream(Stream *t) {
         x = node(t, "QuantizeLinear", "_q", (IrValue *const[]){x, scale, zero, NULL});
         x = node(t, "DequantizeLinear", "_dq", (IrValue *const[]){x, scale, zero, NULL});
     }
-    for (size_t i = 0; i < stream->layers.len; i++) {
-        const Layer *layer = t->plan->layers_planned.at[stream->layers.at[i]].layer;
+    for (size_t i = 0; i < stream->uses.len; i++) {
         IrOp *use = ir_op(t->ir, t->group, IR_OP(use));
         ir_arg(t->ir, use, x);
         ir_set_int(t->ir, use, "graph", t->graph);
-        ir_set_int(t->ir, use, "node", layer->node->index);
-        ir_set_int(t->ir, use, "slot", slot_of(layer));
+        ir_set_int(t->ir, use, "node", stream->uses.at[i].node->index);
+        ir_set_int(t->ir, use, "slot", stream->uses.at[i].slot);
     }
 }
 
@@ -120,13 +112,112 @@ static void lower_fold(Ir *ir, Facts *facts, const Plan *plan, int tie, int fold
     ir_arg(ir, rewrite, data);
 }
 
+/* ---- biases */
+
+typedef struct Bias {
+    Ir *ir;
+    Facts *facts;
+    const PlanLayer *planned;
+    IrGroup *group;
+    int graph, index;
+} Bias;
+
+static IrValue *store_bias(Bias *t, FactKind kind, const char *suffix, int type, bool each) {
+    const Layer *layer = t->planned->layer;
+    const Str base = str_format(t->ir->arena, "%.*s%s", STR_ARG(t->group->name), suffix);
+    Fact fact = {.name = ir_fresh_name(t->ir, base),
+                 .kind = kind,
+                 .index = t->index,
+                 .type = type,
+                 .count = each ? layer->weight->dims[layer->channel_axis] : 1};
+    IrValue *data = known(t->ir, t->facts, t->group, &fact, each ? 1 : 0);
+    IrOp *op = ir_op(t->ir, t->group, IR_OP(store));
+    ir_arg(t->ir, op, data);
+    ir_set_string(t->ir, op, "name", fact.name);
+    ir_set_int(t->ir, op, "graph", t->graph);
+    ir_value_of(op)->type = data->type;
+    return ir_value_of(op);
+}
+
+static IrValue *lower_bias_codes(Bias *t) {
+    const bool each = t->planned->format.granule == GRANULE_CHANNEL;
+    IrValue *codes = store_bias(t, FACT_BIAS_CODES, "_q", TYPE_INT32, true);
+    IrValue *scale = store_bias(t, FACT_BIAS_SCALE, "_scale", TYPE_FLOAT32, each);
+    IrOp *op = ir_op(t->ir, t->group, IR_OP(node));
+    ir_set_word(t->ir, op, "op", STR("DequantizeLinear"));
+    const Str name = str_format(t->ir->arena, "%.*s_dq", STR_ARG(t->group->name));
+    ir_set_string(t->ir, op, "name", ir_fresh_name(t->ir, name));
+    ir_set_int(t->ir, op, "graph", t->graph);
+    ir_set_int(t->ir, op, "before", t->planned->layer->node->index);
+    if (each) {
+        ir_set_int(t->ir, op, ".axis", 0);
+    }
+    ir_arg(t->ir, op, codes);
+    ir_arg(t->ir, op, scale);
+    return ir_value_of(op);
+}
+
+/* A group about the bias that is there, or, where a BatchNormalization is taken in, about what that
+ * made. */
+static IrGroup *open_bias(Bias *t, const Plan *plan) {
+    const Node *norm = t->planned->norm;
+    const ValueInfo *about = norm ? norm->outputs[0] : t->planned->layer->node->inputs[2];
+    IrGroup *group = ir_group(t->ir, about->name);
+    IrOp *first = ir_op(t->ir, group, norm ? IR_OP(value) : IR_OP(weight));
+    ir_set_int(t->ir, first, "graph", norm ? t->graph : graph_number(plan, about->graph));
+    if (norm) {
+        ir_set_string(t->ir, first, "name", about->name);
+    } else {
+        const Tensor *tensor = about->constant;
+        ir_set_int(t->ir, first, "uses", (int64_t)about->uses.len + about->graph_output);
+        ir_value_of(first)->type = ir_type(t->ir, tensor->type, tensor->rank, tensor->dims);
+    }
+    return group;
+}
+
+static void lower_bias(Ir *ir, Facts *facts, const Plan *plan, int index) {
+    const PlanLayer *planned = &plan->layers_planned.at[index];
+    const Node *node = planned->layer->node, *norm = planned->norm;
+    Bias t = {.ir = ir,
+              .facts = facts,
+              .planned = planned,
+              .index = index,
+              .graph = graph_number(plan, node->graph)};
+    t.group = open_bias(&t, plan);
+    IrValue *made = planned->bias
+                        ? lower_bias_codes(&t)
+                        : store_bias(&t, FACT_BIAS, "_bias", planned->layer->weight->type, true);
+    IrOp *use = ir_op(ir, t.group, IR_OP(use));
+    ir_arg(ir, use, made);
+    ir_set_int(ir, use, "graph", t.graph);
+    ir_set_int(ir, use, "node", node->index);
+    ir_set_int(ir, use, "slot", 2);
+    if (norm) {
+        IrOp *absorb = ir_op(ir, t.group, IR_OP(absorb));
+        ir_set_int(ir, absorb, "graph", t.graph);
+        ir_set_int(ir, absorb, "node", node->index);
+        ir_set_int(ir, absorb, "next", norm->index);
+    } else if (node->inputs[2]->uses.len == 1 && !node->inputs[2]->graph_output) {
+        IrOp *drop = ir_op(ir, t.group, IR_OP(drop));
+        ir_arg(ir, drop, ir_value_of(t.group->ops.at[0]));
+    }
+}
+
 void lower_inputs(const Plan *plan, Facts *facts, Ir *ir) {
     for (size_t i = 0; i < plan->ties.len; i++) {
         for (size_t k = 0; k < plan->ties.at[i].folds.len; k++) {
             lower_fold(ir, facts, plan, (int)i, (int)k);
         }
     }
+    for (size_t i = 0; i < plan->layers_planned.len; i++) {
+        if (plan->layers_planned.at[i].norm || plan->layers_planned.at[i].bias) {
+            lower_bias(ir, facts, plan, (int)i);
+        }
+    }
     for (size_t i = 0; i < plan->streams.len; i++) {
+        if (plan->streams.at[i].uses.len == 0) {
+            continue;
+        }
         Stream t = {.ir = ir, .facts = facts, .plan = plan, .stream = &plan->streams.at[i],
                     .number = (int)i};
         lower_stream(&t);

@@ -44,37 +44,42 @@ static int graph_number(const Plan *plan, const Graph *graph) {
     return number;
 }
 
-static void ask(const Plan *plan, Arena *arena, ObservationList *all, int layer, unsigned what) {
-    const Layer *reader = plan->layers_planned.at[layer].layer;
-    const Node *node = reader->node;
-    const bool walk = what & STAT_GRAM && conv_view_fits(reader);
-    Observation *seen = (Observation *)(walk ? find_walk(all, reader, arena)
-                                             : observation_of(all, reader->input, node->graph));
+/* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL. */
+static void ask(const Plan *plan, Arena *arena, ObservationList *all, const PlanUse *use,
+                const Layer *walker, unsigned what) {
+    const Node *node = use->node;
+    const ValueInfo *value = node->inputs[use->slot];
+    Observation *seen = (Observation *)(walker ? find_walk(all, walker, arena)
+                                               : observation_of(all, value, node->graph));
     if (!seen) {
         const int graph = graph_number(plan, node->graph);
-        Observation made = {.name = reader->input->name,
-                            .value = reader->input,
-                            .graph = node->graph,
-                            .node = INT32_MAX};
+        Observation made = {
+            .name = value->name, .value = value, .graph = node->graph, .node = INT32_MAX};
         if (graph) {
             made.name = str_format(arena, "%.*s@%d", STR_ARG(made.name), graph);
         }
-        if (walk) {
-            made.conv = reader;
+        if (walker) {
+            made.conv = walker;
             made.name = str_format(arena, "%.*s@%.*s", STR_ARG(made.name),
-                                   STR_ARG(conv_view_name(arena, reader)));
+                                   STR_ARG(conv_view_name(arena, walker)));
         }
         vec_push(arena, all, made);
         seen = &vec_last(all);
     }
     seen->what |= what;
-    seen->channels |= !walk && (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
+    seen->channels |= !walker && (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
     if (node->index < seen->node) {
         seen->node = node->index;
-        for (seen->slot = 0; node->inputs[seen->slot] != reader->input;) {
-            seen->slot++;
-        }
+        seen->slot = use->slot;
     }
+}
+
+static PlanUse input_of(const Layer *layer) {
+    PlanUse use = {layer->node, 0};
+    while (layer->node->inputs[use.slot] != layer->input) {
+        use.slot++;
+    }
+    return use;
 }
 
 static unsigned of_stream(const PlanStream *stream) {
@@ -95,19 +100,25 @@ ObservationList observations(const Plan *plan, Arena *arena) {
     ObservationList all = {0};
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];
-        const bool gram = planned->round == ROUND_GPTQ, walk = conv_view_fits(planned->layer);
-        if (gram && walk) {
-            ask(plan, arena, &all, (int)i, STAT_GRAM);
+        const Layer *layer = planned->layer;
+        const bool gram = planned->round == ROUND_GPTQ, walks = conv_view_fits(layer);
+        if (gram && walks) {
+            const PlanUse use = input_of(layer);
+            ask(plan, arena, &all, &use, layer, STAT_GRAM);
         }
-        unsigned what = gram && !walk ? STAT_GRAM : 0;
-        if (planned->stream >= 0 && plan->streams.at[planned->stream].element) {
-            what |= of_stream(&plan->streams.at[planned->stream]);
-        }
+        unsigned what = gram && !walks ? STAT_GRAM : 0;
         if (planned->tie >= 0) {
             what |= of_tie(&plan->ties.at[planned->tie]);
         }
         if (what) {
-            ask(plan, arena, &all, (int)i, what);
+            const PlanUse use = input_of(layer);
+            ask(plan, arena, &all, &use, NULL, what);
+        }
+    }
+    for (size_t i = 0; i < plan->streams.len; i++) {
+        const PlanStream *stream = &plan->streams.at[i];
+        for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
+            ask(plan, arena, &all, &stream->uses.at[k], NULL, of_stream(stream));
         }
     }
     return all;

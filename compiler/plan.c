@@ -2,6 +2,7 @@
  * (plan_json). Reads the plan only. */
 #include "compiler/plan.h"
 #include "compiler/names.h"
+#include "compiler/placement.h"
 #include "runtime/base/sanitize.h"
 
 PlanLayer *plan_layer(const Plan *plan, const Layer *layer) {
@@ -215,6 +216,7 @@ void plan_print(const Plan *plan, Buf *out) {
     each_rule(plan, print_rule, out);
     print_untouched(arena, plan, out);
     plan_inputs_print(plan, out);
+    placement_print(plan, out);
     size_t kept = 0;
     for (size_t i = 0; i < plan->tensors.len; i++) {
         kept += plan->tensors.at[i].kept_float;
@@ -290,6 +292,7 @@ static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out) {
         buf_printf(out, "  tensor %d bits %.4f stored %llu\n", planned->tensor, planned->bits,
                    (unsigned long long)planned->stored);
     }
+    placement_json(plan, out);
 }
 
 static void dump_rule(Arena *arena, const Plan *plan, size_t index, Buf *out) {
@@ -318,6 +321,7 @@ void plan_dump(const Plan *plan, Buf *out) {
         }
         buf_printf(out, "%s\n", plan->tensors.at[i].kept_float ? " kept" : "");
     }
+    placement_dump(plan, out);
     buf_printf(out, "total bits %.4f before %llu after %llu untouched %zu opset %lld\n", plan->bits,
                (unsigned long long)plan->size_before, (unsigned long long)plan->size_after,
                plan->untouched, (long long)plan->opset);
@@ -363,4 +367,5 @@ void plan_json(const Plan *plan, Buf *out) {
         buf_printf(out, ",\"bits\":%.6g,\"stored\":%llu}\n", planned->bits,
                    (unsigned long long)planned->stored);
     }
+    placement_json(plan, out);
 }

@@ -4,6 +4,7 @@
 #define COMPILER_PLAN_H
 #include "compiler/select.h"
 #include "kernels/kernels.h"
+#include "runtime/calib/compare_outputs.h"
 
 typedef struct PlanFormat {       /* a quantize(weight = ...) resolved for one layer */
     const FormatValue *written;   /* as in the recipe */
@@ -39,6 +40,8 @@ typedef struct PlanLayer {
     const Step *smooth_step, *awq_step;
     const Step *calibrate;        /* the setting that is in force; NULL: none, and none is needed */
     int tie, stream;              /* in Plan.ties, Plan.streams; -1: none */
+    bool bias;                    /* stored as int32 */
+    const Node *norm;             /* BatchNormalization that weight and bias take in; NULL: none */
     PlanRound round;
     const Value *round_value;     /* gptq(...) as written */
     bool quantized;
@@ -64,7 +67,12 @@ typedef struct PlanTie {
     Vec(const ValueInfo *) folds;
 } PlanTie;
 
-/* What layers read in place of a value: scaled, or stored in a format, or both. */
+typedef struct PlanUse { /* input `slot` of a node */
+    Node *node;
+    int slot;
+} PlanUse;
+
+/* What nodes read in place of a value: scaled, or stored in a format, or both. */
 typedef struct PlanStream {
     const ValueInfo *value;
     const Graph *graph;           /* of the readers */
@@ -73,8 +81,26 @@ typedef struct PlanStream {
     const Format *element;
     const Step *calibrate;        /* says how the range is found */
     int type;                     /* of the value: FLOAT, FLOAT16, BFLOAT16 */
-    Vec(int) layers;
+    int scale;                    /* stream whose scale this one shares, the first of them; its own
+                                   * number if it shares none */
+    Vec(int) layers;              /* on whose behalf: in Plan.layers_planned */
+    Vec(PlanUse) uses; /* who reads it, all in `graph`; none: another stream serves them */
 } PlanStream;
+
+/* What the whole model is judged on, and by what. */
+typedef struct PlanEvaluation {
+    const Step *step;             /* `evaluate`, or the `calibrate` with the data; NULL: nothing */
+    const Data *data;
+    bool held_out;                /* a tenth of the calibration data, which then has the rest */
+    const Expr *asked[OUTPUT_METRICS]; /* the first expect's; NULL: none asks */
+    int tokens;                   /* graph input that perplexity is about; -1: none */
+} PlanEvaluation;
+
+/* What a rule of placement (placement.h) did beside what the recipe's rules say. */
+typedef struct PlanPlacement {
+    int rule; /* in placements[] */
+    const Layer *layer;
+} PlanPlacement;
 
 typedef struct Plan {
     const Recipe *recipe;
@@ -83,8 +109,10 @@ typedef struct Plan {
     Vec(PlanTensor) tensors;      /* only those that something is done to */
     Vec(PlanTie) ties;
     Vec(PlanStream) streams;
+    Vec(PlanPlacement) placed;
     const Data *data;             /* what statistics are taken from; NULL: none are needed */
     const Step *data_step;        /* the `calibrate` that names it */
+    PlanEvaluation evaluation;
     Vec(const Rule *) rules;      /* of all stages, in order, and for each: */
     Vec(LayerSet) matched;        /* the layers it counts as matching (set_count's meaning) */
     Vec(size_t) passed_over;      /* selected nodes without a weight that its steps cannot act on */
@@ -122,10 +150,20 @@ typedef struct LayerResult {
 } LayerResult;
 void layer_result_finish(LayerResult *r);
 
+/* Of the outputs, on data (evaluate.h). */
+typedef struct ModelResult {
+    OutputScores scores;
+    int64_t samples;
+    int compared, outputs;        /* those of floats, of all */
+    int64_t undefined;            /* OutputSums.undefined */
+} ModelResult;
+
 /* Some expect needs results: metrics must be taken. */
 bool plan_waits_for_results(const Plan *plan);
-/* Expects that need results (cosine, sqnr, mse, max_error, sparsity): E0901 with the worst layers.
- * Returns false if one failed. static ones were checked by bind. */
-bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results);
+/* Expects that need results (cosine, sqnr, mse, max_error, sparsity, those of the whole model):
+ * E0901 with the worst layers. Returns false if one failed. static ones were checked by bind.
+ * model: NULL if the plan evaluates nothing. */
+bool plan_check_results(Session *s, const Plan *plan, const LayerResult *results,
+                        const ModelResult *model);
 
 #endif

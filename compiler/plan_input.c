@@ -92,8 +92,16 @@ static size_t count_gptq(const Plan *plan) {
     return count;
 }
 
+static void print_evaluation(const PlanEvaluation *e, Buf *out) {
+    if (e->step) {
+        buf_printf(out, "  evaluate   %s%.*s: the float model and the new one\n",
+                   e->held_out ? "the last tenth of " : "", STR_ARG(e->data->name));
+    }
+}
+
 void plan_inputs_print(const Plan *plan, Buf *out) {
     if (!plan->data) {
+        print_evaluation(&plan->evaluation, out);
         return;
     }
     print_formats(plan, out);
@@ -103,6 +111,7 @@ void plan_inputs_print(const Plan *plan, Buf *out) {
                    STR_ARG(plural(out->arena, count_gptq(plan), "weight")));
     }
     buf_printf(out, "  calibrate  %.*s: one pass over the data\n", STR_ARG(plan->data->name));
+    print_evaluation(&plan->evaluation, out);
 }
 
 static void dump_layers(const Plan *plan, const int *layers, size_t count, Buf *out) {
@@ -134,6 +143,11 @@ void plan_inputs_dump(const Plan *plan, Buf *out) {
         if (stream->element) {
             buf_printf(out, " %s range %.*s", stream->element->name,
                        STR_ARG(method_text(stream->calibrate, arena)));
+        }
+        if (stream->uses.len == 0) {
+            buf_printf(out, " served by another");
+        } else if (stream->scale != (int)i) {
+            buf_printf(out, " scale of stream %d", stream->scale);
         }
         buf_printf(out, " type %s\n  layers", type_name(stream->type));
         dump_layers(plan, stream->layers.at, stream->layers.len, out);

@@ -82,12 +82,21 @@ static void write_layer(const Plan *plan, const PlanLayer *layer, Buf *out) {
         }
         buf_printf(out, "\", \"axis\": %d, \"method\": \"%s\"", format->axis,
                    format->method == METHOD_MSE ? "mse" : "max");
+        if (layer->round == ROUND_GPTQ) {
+            buf_printf(out, ", \"round\": \"gptq\"");
+        }
         write_stage(plan, &layer->owner[1], "weight_stage", out);
+    }
+    Buf input = buf_on(out->arena);
+    plan_input_print(plan, layer, &input);
+    if (input.len) {
+        buf_printf(out, ", \"input\": ");
+        buf_json(out, buf_view(&input));
     }
     buf_char(out, '}');
 }
 
-void receipt_json(const Plan *plan, Buf *out) {
+void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *out) {
     const Recipe *recipe = plan->recipe;
     buf_printf(out, "{\"morc\": \"%s\",\n \"recipe\": ", MORC_VERSION);
     json_text_hash(recipe->source ? recipe->source->text : STR(""), out);
@@ -95,6 +104,11 @@ void receipt_json(const Plan *plan, Buf *out) {
     buf_printf(out, ",\n \"graph\": ");
     json_hash(plan->layers->model->graph_hash, out);
     buf_printf(out, ",\n \"bytes\": %llu", (unsigned long long)plan->layers->model->input->size);
+    if (data) {
+        buf_printf(out, ",\n \"data\": ");
+        json_hash(data, out);
+        buf_printf(out, ",\n \"samples\": %lld", (long long)samples);
+    }
     write_params(recipe, out);
     buf_printf(out, ",\n \"emit\": \"%s\",\n \"layers\": [",
                recipe->emit ? recipe->emit->schema->name : "qdq");
@@ -105,9 +119,9 @@ void receipt_json(const Plan *plan, Buf *out) {
     buf_printf(out, "]}\n");
 }
 
-void receipt_attach(Session *s, const Plan *plan) {
+void receipt_attach(Session *s, const Plan *plan, const uint8_t *data, int64_t samples) {
     Buf json = buf_on(s->arena);
-    receipt_json(plan, &json);
+    receipt_json(plan, data, samples, &json);
     Model *model = plan->layers->model;
     if (plan->recipe->source) {
         edit_metadata(model, STR("mor.recipe"), plan->recipe->source->text);

@@ -11,12 +11,62 @@ static Str weight_text(Session *s, const PlanLayer *pl) {
     return buf_view(&b);
 }
 
-static bool shown_layer(const PlanLayer *pl) {
-    return pl->layer->weight && (pl->quantized || pl->prune != PRUNE_NONE);
+static Str input_text(Session *s, const Plan *plan, const PlanLayer *pl, const Findings *found) {
+    Buf b = buf_on(s->arena);
+    found_input_print(found, plan, pl, &b);
+    return buf_view(&b);
+}
+
+bool run_report_shows(const PlanLayer *pl) {
+    return pl->layer->weight &&
+           (pl->quantized || pl->prune != PRUNE_NONE || pl->stream >= 0 || pl->tie >= 0);
+}
+
+/* ---- one JSON object a layer */
+
+static void range_json(cJSON *layer, const FoundInput *input) {
+    if (!input) {
+        return;
+    }
+    cJSON *o = cJSON_AddObjectToObject(layer, "range");
+    json_text(o, "tensor", input->tensor);
+    json_text(o, "method", input->method);
+    cJSON_AddNumberToObject(o, "min", (double)input->min);
+    cJSON_AddNumberToObject(o, "max", (double)input->max);
+    cJSON_AddNumberToObject(o, "amax", (double)input->amax);
+    cJSON_AddNumberToObject(o, "low", (double)input->lo);
+    cJSON_AddNumberToObject(o, "high", (double)input->hi);
+    cJSON_AddNumberToObject(o, "scale", (double)input->scale);
+    cJSON_AddNumberToObject(o, "zero_point", input->zero);
+}
+
+static void choices_json(cJSON *layer, const Plan *plan, const PlanLayer *pl,
+                         const Findings *found) {
+    const SolvedTie *tie = found_tie(found, pl);
+    if (tie) {
+        cJSON *o = cJSON_AddObjectToObject(layer, tie_name(&plan->ties.at[pl->tie]));
+        cJSON_AddNumberToObject(o, "group", pl->tie);
+        if (tie->choice >= 0) {
+            cJSON_AddNumberToObject(o, "exponent", tie->choice);
+        } else {
+            cJSON_AddNullToObject(o, "exponent");
+        }
+        cJSON_AddBoolToObject(o, "folded", plan->ties.at[pl->tie].folds.len > 0);
+        if (tie->before > 0) {
+            cJSON_AddNumberToObject(o, "error_before", tie->before);
+            cJSON_AddNumberToObject(o, "error_after", tie->after);
+        }
+    }
+    const GptqReport *rounding = found_rounding(found, pl);
+    if (rounding) {
+        cJSON *o = cJSON_AddObjectToObject(layer, "gptq");
+        cJSON_AddNumberToObject(o, "error_nearest", rounding->nearest);
+        cJSON_AddNumberToObject(o, "error", rounding->loss);
+    }
 }
 
 static void layer_json(Console *c, const Plan *plan, const PlanLayer *pl,
-                       const LayerResult *result) {
+                       const LayerResult *result, const Findings *found) {
     Session *s = c->s;
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "type", "layer");
@@ -38,6 +88,7 @@ static void layer_json(Console *c, const Plan *plan, const PlanLayer *pl,
     Buf input = buf_on(s->arena);
     plan_input_print(plan, pl, &input);
     json_text(o, "input", input.len ? buf_view(&input) : STR("none"));
+    range_json(o, found_input(found, pl));
     cJSON_AddNumberToObject(o, "bits", pl->bits);
     cJSON_AddNumberToObject(o, "cosine", result->cosine);
     if (isfinite(result->sqnr)) {
@@ -46,13 +97,15 @@ static void layer_json(Console *c, const Plan *plan, const PlanLayer *pl,
     cJSON_AddNumberToObject(o, "mse", result->mse);
     cJSON_AddNumberToObject(o, "max_error", result->max_error);
     cJSON_AddNumberToObject(o, "sparsity", result->sparsity);
+    choices_json(o, plan, pl, found);
     console_json(c, o);
 }
 
-void run_report_layers_json(Console *c, const Plan *plan, const LayerResult *results) {
+void run_report_layers_json(Console *c, const Plan *plan, const LayerResult *results,
+                            const Findings *found) {
     for (size_t i = 0; c->json && i < plan->layers_planned.len; i++) {
-        if (shown_layer(&plan->layers_planned.at[i])) {
-            layer_json(c, plan, &plan->layers_planned.at[i], &results[i]);
+        if (run_report_shows(&plan->layers_planned.at[i])) {
+            layer_json(c, plan, &plan->layers_planned.at[i], &results[i], found);
         }
     }
 }
@@ -62,7 +115,7 @@ static double cosine_bound(const Plan *plan, const LayerResult *results) {
     double worst[TABLE_ROWS + 1]; /* ascending; the last is the one pushed out */
     size_t n = 0;
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        if (shown_layer(&plan->layers_planned.at[i])) {
+        if (run_report_shows(&plan->layers_planned.at[i])) {
             size_t at = n;
             for (; at > 0 && worst[at - 1] > results[i].cosine; at--) {
                 worst[at] = worst[at - 1];
@@ -74,53 +127,216 @@ static double cosine_bound(const Plan *plan, const LayerResult *results) {
     return worst[TABLE_ROWS - 1];
 }
 
-void run_report_table(Console *c, const Plan *plan, const LayerResult *results) {
-    Session *s = c->s;
-    Buf b = buf_on(s->arena);
-    size_t rows = 0, width = 5, format_width = 6, printed = 0;
+/* How wide the columns of texts are; inputs: 0 if every layer reads floats as they are. */
+typedef struct Widths {
+    size_t rows;
+    int path, weight, input;
+} Widths;
+
+static int widest(int width, Str text) {
+    const int own = (int)utf8_width(text);
+    return own > width ? own : width;
+}
+
+static Widths measure(Session *s, const Plan *plan, const Findings *found) {
+    Widths w = {.path = 5, .weight = 6};
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *pl = &plan->layers_planned.at[i];
-        if (shown_layer(pl)) {
-            size_t w = utf8_width(str_safe(s->arena, pl->layer->path));
-            size_t f = weight_text(s, pl).len;
-            width = w > width ? w : width;
-            format_width = f > format_width ? f : format_width;
-            rows++;
+        if (run_report_shows(pl)) {
+            w.rows++;
+            w.path = widest(w.path, str_safe(s->arena, pl->layer->path));
+            w.weight = widest(w.weight, weight_text(s, pl));
+            w.input = widest(w.input, input_text(s, plan, pl, found));
         }
     }
-    if (rows == 0) {
+    w.path = w.path > 60 ? 60 : w.path;
+    w.input = w.input && w.input < 5 ? 5 : w.input;
+    return w;
+}
+
+static void put_row(Session *s, const Widths *w, const PlanLayer *pl, const LayerResult *result,
+                    Str input, Buf *b) {
+    const Str path = str_safe(s->arena, pl->layer->path);
+    const int own = (int)utf8_width(path);
+    buf_str(b, path);
+    buf_repeat(b, ' ', own < w->path ? (size_t)(w->path - own) : 0);
+    buf_printf(b, " %8lld %8lld  %-*.*s ", (long long)pl->layer->k, (long long)pl->layer->n,
+               w->weight, STR_ARG(weight_text(s, pl)));
+    if (w->input) {
+        buf_printf(b, " %-*.*s ", w->input, STR_ARG(input));
+    }
+    buf_printf(b, "%6.2f %8.1f%% %9.6f", pl->bits, 100.0 * result->sparsity, result->cosine);
+    if (isfinite(result->sqnr)) {
+        buf_printf(b, " %6.1f dB\n", result->sqnr);
+    } else {
+        buf_printf(b, " %9s\n", "exact");
+    }
+}
+
+void run_report_table(Console *c, const Plan *plan, const LayerResult *results,
+                      const Findings *found) {
+    Session *s = c->s;
+    const Widths w = measure(s, plan, found);
+    if (w.rows == 0) {
         return;
     }
-    bool all = rows <= TABLE_ROWS || c->verbose;
+    Buf b = buf_on(s->arena);
+    size_t printed = 0;
+    bool all = w.rows <= TABLE_ROWS || c->verbose;
     double bound = all ? 2 : cosine_bound(plan, results);
-    width = width > 60 ? 60 : width;
-    buf_printf(&b, "%-*s %8s %8s  %-*s %6s %9s %9s %9s\n", (int)width, "layer", "k", "n",
-               (int)format_width, "weight", "bits", "zeros", "cosine", "sqnr");
+    buf_printf(&b, "%-*s %8s %8s  %-*s ", w.path, "layer", "k", "n", w.weight, "weight");
+    if (w.input) {
+        buf_printf(&b, " %-*s ", w.input, "input");
+    }
+    buf_printf(&b, "%6s %9s %9s %9s\n", "bits", "zeros", "cosine", "sqnr");
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *pl = &plan->layers_planned.at[i];
-        const LayerResult *result = &results[i];
-        if (!shown_layer(pl) || result->cosine > bound || (!all && printed >= TABLE_ROWS)) {
-            continue;
-        }
-        printed++;
-        Str path = str_safe(s->arena, pl->layer->path);
-        buf_str(&b, path);
-        size_t w = utf8_width(path);
-        buf_repeat(&b, ' ', w < width ? width - w : 0);
-        buf_printf(&b, " %8lld %8lld  %-*.*s %6.2f %8.1f%% %9.6f", (long long)pl->layer->k,
-                   (long long)pl->layer->n, (int)format_width, STR_ARG(weight_text(s, pl)),
-                   pl->bits, 100.0 * result->sparsity, result->cosine);
-        if (isfinite(result->sqnr)) {
-            buf_printf(&b, " %6.1f dB\n", result->sqnr);
-        } else {
-            buf_printf(&b, " %9s\n", "exact");
+        const bool shown = run_report_shows(pl) && results[i].cosine <= bound;
+        if (shown && (all || printed < TABLE_ROWS)) {
+            printed++;
+            put_row(s, &w, pl, &results[i], input_text(s, plan, pl, found), &b);
         }
     }
     if (!all) {
         buf_printf(&b, "... and %zu more layers with a better cosine (-v shows all)\n",
-                   rows - printed);
+                   w.rows - printed);
     }
     console_out(c, buf_view(&b));
+}
+
+/* ---- the whole model */
+
+void run_report_evaluates(Console *c, const Plan *plan, const Evaluation *e) {
+    const char *name = str_safe_c(c->s->arena, plan->evaluation.data->name);
+    const long long held = (long long)e->result.samples;
+    if (c->quiet) {
+        return;
+    }
+    if (plan->evaluation.held_out) {
+        console_say(c,
+                    "the last %lld sample%s of `%s` %s held out to judge the model "
+                    "(evaluate(data = ...) names other data)\n",
+                    held, held == 1 ? "" : "s", name, held == 1 ? "is" : "are");
+    } else if (plan->evaluation.data == plan->data) {
+        console_say(c, "the model is judged on `%s`, which it is calibrated on\n", name);
+    }
+}
+
+static void model_json(Console *c, const Plan *plan, const ModelResult *result) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "type", "model");
+    json_text(o, "data", plan->evaluation.data->name);
+    cJSON_AddNumberToObject(o, "samples", (double)result->samples);
+    cJSON_AddBoolToObject(o, "held_out", plan->evaluation.held_out);
+    for (int m = 0; m < OUTPUT_METRICS; m++) {
+        const char *name = output_metric_name((OutputMetric)m);
+        const double is = result->scores.of[1][m], was = result->scores.of[0][m];
+        if (isfinite(is)) {
+            cJSON_AddNumberToObject(o, name, is);
+        }
+        if (isfinite(was)) {
+            cJSON_AddNumberToObject(o, str_format(c->s->arena, "%s_float", name).data, was);
+        }
+    }
+    console_json(c, o);
+}
+
+static void put_metric(Buf *out, OutputMetric metric, const double is[OUTPUT_METRICS],
+                       const double was[OUTPUT_METRICS]) {
+    const double x = is[metric];
+    if (isnan(x)) {
+        return;
+    }
+    buf_printf(out, "  %s ", output_metric_name(metric));
+    if (metric == METRIC_SQNR) {
+        buf_printf(out, x > 0 && isinf(x) ? "exact" : "%.1f dB", x);
+    } else if (metric == METRIC_KL || metric == METRIC_MSE || metric == METRIC_MAX_ERROR) {
+        buf_printf(out, "%.4g", x);
+    } else {
+        buf_printf(out, metric == METRIC_COSINE ? "%.6f" : "%.4f", x);
+    }
+    if (!isnan(was[metric])) {
+        buf_printf(out, " (float %.4f)", was[metric]);
+    }
+}
+
+static void model_table(Console *c, const ModelResult *result) {
+    Buf b = buf_on(c->s->arena);
+    buf_printf(&b, "model");
+    for (int m = 0; m < METRIC_COSINE; m++) { /* one line has no room for all */
+        put_metric(&b, (OutputMetric)m, result->scores.of[1], result->scores.of[0]);
+    }
+    buf_printf(&b, "\n     ");
+    for (int m = METRIC_COSINE; m < OUTPUT_METRICS; m++) {
+        put_metric(&b, (OutputMetric)m, result->scores.of[1], result->scores.of[0]);
+    }
+    buf_char(&b, '\n');
+    if (result->compared < result->outputs) {
+        buf_printf(&b, "       of %d outputs %d %s no floats and not compared\n", result->outputs,
+                   result->outputs - result->compared,
+                   result->outputs - result->compared == 1 ? "is" : "are");
+    }
+    if (result->undefined) {
+        buf_printf(&b,
+                   "       %lld rows of the float model's first output are not finite: left out of "
+                   "kl and agreement\n",
+                   (long long)result->undefined);
+    }
+    console_out(c, buf_view(&b));
+}
+
+void run_report_model(Console *c, const Plan *plan, const Evaluation *e) {
+    const char *name = str_safe_c(c->s->arena, plan->evaluation.data->name);
+    const long long samples = (long long)e->result.samples;
+    model_json(c, plan, &e->result);
+    if (c->quiet) {
+        return;
+    }
+    if (e->unused_labels) {
+        console_say(c, "the labels of `%s` are not used: %s\n", name, e->unused_labels);
+    }
+    console_say(c, "evaluated on %lld sample%s of `%s` in %.1f s: %s\n", samples,
+                samples == 1 ? "" : "s", name, e->seconds, str_safe_c(c->s->arena, e->engine));
+    model_table(c, &e->result);
+}
+
+void run_report_calibration(Console *console, const Calibration *c, bool done) {
+    Session *s = console->s;
+    if (console->quiet) {
+        return;
+    }
+    const char *path = str_safe_c(s->arena, c->stats_path);
+    if (c->why_new) {
+        console_say(console, "%s is measured anew: it %s\n", path, c->why_new);
+    }
+    if (!done) {
+        if (c->stats && c->stats->batches && c->stats_path.len) {
+            console_say(console,
+                        "what was seen so far is in %s: the same command goes on from there\n",
+                        path);
+        }
+        return;
+    }
+    const int64_t fresh = c->samples - c->resumed;
+    if (c->resumed) {
+        console_say(console, "statistics of %lld sample%s from %s\n", (long long)c->resumed,
+                    c->resumed == 1 ? "" : "s", path);
+    }
+    if (fresh) {
+        console_say(console, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)fresh,
+                    fresh == 1 ? "" : "s", c->seconds, str_safe_c(s->arena, c->engine));
+    }
+}
+
+void run_report_device(Console *c, const DeviceChoice *d) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "type", "device");
+    json_text(o, "device", d->name);
+    json_text(o, "why", d->why);
+    console_json(c, o);
+    if (!c->quiet) {
+        console_say(c, "device %.*s: %s\n", STR_ARG(d->name), str_safe_c(c->s->arena, d->why));
+    }
 }
 
 void run_report_summary(Console *c, const Plan *plan, Str written, const RunReport *report,
@@ -130,7 +346,7 @@ void run_report_summary(Console *c, const Plan *plan, Str written, const RunRepo
     int64_t weights = 0;
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *pl = &plan->layers_planned.at[i];
-        if (shown_layer(pl)) {
+        if (run_report_shows(pl)) {
             layers++;
             weights += pl->layer->params;
         }

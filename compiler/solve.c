@@ -1,5 +1,6 @@
 /* Factors, ranges, facts (solve.h). */
 #include "compiler/solve.h"
+#include "compiler/solve_bias.h"
 #include "compiler/solve_weight.h"
 #include "kernels/scale.h"
 #include "runtime/base/sanitize.h"
@@ -64,6 +65,8 @@ static bool smooth_tie(TieWork *w, SolvedTie *out) {
     SmoothReport report;
     TRY(smooth_search(&smooth, out->s, &report, w->arena, w->spread));
     out->choice = report.alpha;
+    out->before = report.before;
+    out->after = report.weight + report.activation;
     return true;
 }
 
@@ -82,6 +85,8 @@ static bool awq_tie(TieWork *w, SolvedTie *out) {
     AwqReport report;
     TRY(awq_search(&awq, out->s, &report, w->arena, w->spread));
     out->choice = report.ratio;
+    out->before = report.before;
+    out->after = report.loss;
     return true;
 }
 
@@ -130,7 +135,7 @@ static CalibRange scaled_range(const Stat *stat, const PlanTie *tie, const float
 
 static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) {
     const PlanLayer *first = &solve->plan->layers_planned.at[stream->layers.at[0]];
-    const Stat *stat = solve_stat(solve, first);
+    const Stat *stat = solve_stat_of(solve, stream->value, stream->graph);
     if (stream->tie >= 0) {
         *range = scaled_range(stat, &solve->plan->ties.at[stream->tie], solve->ties[stream->tie].s);
         return true;
@@ -142,37 +147,61 @@ static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) 
     const char *why = calibrator ? calibrator_range(calibrator, stat, &target, &args, range)
                                  : "has no calibrator of that name";
     if (why) {
-        Diag *d = diag_error(solve->s, "E0706", stream->calibrate->span,
-                             "the input of %.*s has no range", STR_ARG(first->layer->path));
+        const bool input = first->layer->input == stream->value;
+        Diag *d =
+            diag_error(solve->s, "E0706", stream->calibrate->span, "%s %.*s has no range",
+                       input ? "the input of" : "a value around", STR_ARG(first->layer->path));
         diag_note(d, "tensor \"%s\" %s", str_safe_c(solve->s->arena, stat->name), why);
     }
     return why == NULL;
 }
 
+/* Bytes of the facts of one stream. */
+static void fill_stream(Solve *solve, int index, uint32_t code, uint8_t zero) {
+    for (size_t k = 0; k < solve->facts->all.len; k++) {
+        const Fact *fact = &solve->facts->all.at[k];
+        if (fact->kind == FACT_SCALE && fact->index == index) {
+            memcpy(fact->bytes, &code, (size_t)fact->size);
+        } else if (fact->kind == FACT_ZERO && fact->index == index) {
+            memcpy(fact->bytes, &zero, 1);
+        }
+    }
+}
+
+/* Streams that share a scale take the largest range. */
+static void widen(CalibRange *shared, const CalibRange *range) {
+    shared->lo = range->lo < shared->lo ? range->lo : shared->lo;
+    shared->hi = range->hi > shared->hi ? range->hi : shared->hi;
+    shared->amax = range->amax > shared->amax ? range->amax : shared->amax;
+}
+
 static bool solve_streams(Solve *solve) {
-    for (size_t i = 0; i < solve->plan->streams.len; i++) {
-        const PlanStream *stream = &solve->plan->streams.at[i];
-        if (!stream->element) {
+    const Plan *plan = solve->plan;
+    CalibRange *ranges = arena_many(solve->s->arena, CalibRange, plan->streams.len + 1);
+    memset(ranges, 0, (plan->streams.len + 1) * sizeof *ranges);
+    for (size_t i = 0; i < plan->streams.len; i++) {
+        CalibRange range = {0};
+        if (plan->streams.at[i].element) {
+            TRY(range_of(solve, &plan->streams.at[i], &range));
+            widen(&ranges[plan->streams.at[i].scale], &range);
+        }
+    }
+    for (size_t i = 0; i < plan->streams.len; i++) {
+        const PlanStream *stream = &plan->streams.at[i];
+        const Format *f = stream->element;
+        if (!f) {
             continue;
         }
-        CalibRange range = {0};
-        TRY(range_of(solve, stream, &range));
-        const Format *f = stream->element;
-        const float lo = f->asymmetric ? range.lo : 0, hi = f->asymmetric ? range.hi : range.amax;
+        const CalibRange *range = &ranges[stream->scale];
+        const float lo = f->asymmetric ? range->lo : 0;
+        const float hi = f->asymmetric ? range->hi : range->amax;
         const uint32_t code = k_scale(stream->type, f->scale_max, lo, hi, 1.0f, 1.0f);
         const float divisor = k_divisor(stream->type, code, 1.0f);
-        const uint8_t zero =
-            f->asymmetric ? (uint8_t)k_zero_point(f->scale_max, lo, 1.0f, divisor) : 0;
-        solve->amax[i] = range.amax;
+        solve->amax[i] = range->amax;
         solve->scales[i] = divisor;
-        for (size_t k = 0; k < solve->facts->all.len; k++) {
-            const Fact *fact = &solve->facts->all.at[k];
-            if (fact->kind == FACT_SCALE && fact->index == (int)i) {
-                memcpy(fact->bytes, &code, (size_t)fact->size);
-            } else if (fact->kind == FACT_ZERO && fact->index == (int)i) {
-                memcpy(fact->bytes, &zero, 1);
-            }
-        }
+        solve->zeros[i] =
+            f->asymmetric ? (uint8_t)k_zero_point(f->scale_max, lo, 1.0f, divisor) : 0;
+        fill_stream(solve, (int)i, code, solve->zeros[i]);
     }
     return true;
 }
@@ -211,10 +240,12 @@ bool solve(Solve *solve) {
     solve->ties = arena_many(s->arena, SolvedTie, solve->plan->ties.len + 1);
     solve->amax = arena_many(s->arena, float, streams + 1);
     solve->scales = arena_many(s->arena, float, streams + 1);
+    solve->zeros = arena_many(s->arena, uint8_t, streams + 1);
+    solve->rounded = arena_many(s->arena, GptqReport, solve->plan->layers_planned.len + 1);
     SpreadThreads *threads = spread_threads_open(s);
     const Spread *spread = spread_threads(threads);
     const bool ok = solve_ties(solve, spread) && solve_streams(solve) && fill_factors(solve) &&
-                    solve_weights(solve, spread);
+                    solve_weights(solve, spread) && solve_biases(solve);
     spread_threads_close(s, threads);
     return ok;
 }

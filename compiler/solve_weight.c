@@ -1,5 +1,7 @@
 /* Weights that data change (solve_weight.h): steps of edit in their order, scales, rounding, codes. */
 #include "compiler/solve_weight.h"
+#include "compiler/batchnorm.h"
+#include "compiler/infer.h"
 #include "kernels/scale.h"
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/channel_scale.h"
@@ -14,10 +16,12 @@ const Value *solve_argument(const Step *step, const char *name) {
     return has ? step_arg(step, name)->value : NULL;
 }
 
+Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *graph) {
+    return stats_find(solve->stats, observation_of(solve->seen, value, graph)->name);
+}
+
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
-    const Observation *seen =
-        observation_of(solve->seen, planned->layer->input, planned->layer->node->graph);
-    return stats_find(solve->stats, seen->name);
+    return solve_stat_of(solve, planned->layer->input, planned->layer->node->graph);
 }
 
 Grid solve_grid(const PlanLayer *planned) {
@@ -42,7 +46,7 @@ static void turn(const float *from, int64_t rows, int64_t columns, float *to) {
 }
 
 static bool turned(const Layer *layer) {
-    return layer->reduce_axis == 0;
+    return layer->weight->rank == 2 && layer->reduce_axis == 0;
 }
 
 static void to_rows(const Layer *layer, const float *w, Rows *out) {
@@ -69,10 +73,8 @@ static void prune(const PlanLayer *planned, float *w, Arena *arena) {
     k.group = planned->group;
     k.prune_view = (KernelView){1, t->count, 1};
     if (planned->prune == PRUNE_NM) {
-        const bool first = planned->layer->reduce_axis == 0;
-        const int64_t rest = t->count / (t->dims[0] * t->dims[1]);
-        k.prune_view = first ? (KernelView){1, t->dims[0], t->dims[1] * rest}
-                             : (KernelView){t->dims[0], t->dims[1], rest};
+        const IrType type = {t->type, t->rank, t->dims};
+        k.prune_view = infer_view(type, planned->layer->reduce_axis);
     } else {
         k.zeros = (int64_t)(planned->fraction * (double)t->count + 0.5);
     }
@@ -91,6 +93,19 @@ static void scale_columns(const Layer *layer, const Tensor *t, const float *s, f
     }
 }
 
+/* The BatchNormalization behind a convolution: a factor for each of its output channels. */
+static bool take_norm_in(Solve *solve, const PlanLayer *planned, float *w, Arena *arena) {
+    const Layer *layer = planned->layer;
+    const IrType type = {layer->weight->type, layer->weight->rank, layer->weight->dims};
+    const KernelView view = infer_view(type, layer->channel_axis);
+    double *gain, *bias;
+    TRY(batchnorm_factors(solve->s, layer, planned->norm, arena, &gain, &bias));
+    for (int64_t i = 0; i < layer->weight->count; i++) {
+        w[i] = (float)((double)w[i] * gain[i / view.inner % view.axis]);
+    }
+    return true;
+}
+
 /* In the tensor's order. */
 static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, float *w,
                  Arena *arena) {
@@ -107,7 +122,7 @@ static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, floa
             scale_columns(planned->layer, t, solve->ties[planned->tie].s, w);
         }
     }
-    return true;
+    return !planned->norm || take_norm_in(solve, planned, w, arena);
 }
 
 bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena *arena,
@@ -219,14 +234,20 @@ static bool round_gptq(WeightWork *w, const Grid *grid) {
         }
     }
     w->rounded = arena_many(w->arena, float, (size_t)count);
+    GptqReport *report = &w->solve->rounded[w->planned - w->solve->plan->layers_planned.at];
     for (int64_t group = 0; group < groups; group++) {
         const int64_t first = group * rows, at = first * w->rows.k;
         Scales scales = part(&w->scales, first, rows);
         gptq.w = w->rows.w + at;
         gptq.zero = zero ? zero + at : NULL;
         gptq.gram = gram_of(w, group);
-        GptqReport report;
-        TRY(gptq_round(&gptq, &scales, w->rounded + at, &report, w->arena, w->spread));
+        GptqReport part_report;
+        TRY(gptq_round(&gptq, &scales, w->rounded + at, &part_report, w->arena, w->spread));
+        report->nearest += part_report.nearest;
+        report->loss += part_report.loss;
+        report->dead += part_report.dead;
+        report->raises += part_report.raises;
+        report->plain |= part_report.plain;
     }
     return true;
 }

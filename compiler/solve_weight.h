@@ -15,6 +15,7 @@ bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena
 Grid solve_grid(const PlanLayer *planned);
 /* Stat of what the layer reads; the plan has asked for it. */
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned);
+Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *graph);
 const Value *solve_argument(const Step *step, const char *name);
 
 /* All weights of Solve.solved. */

@@ -102,8 +102,8 @@ static const Param evaluate_params[] = {
 static const Schema settings[] = {
     {ROW("calibrate", "measures activations"), .kind = SCHEMA_SETTING, .phase = PHASE_SETTING,
      .params = calibrate_params},
-    {ROW("evaluate", "data for expectations"), .kind = SCHEMA_SETTING, .phase = PHASE_SETTING,
-     .later = true, .params = evaluate_params},
+    {ROW("evaluate", "runs the model, before and after"), .kind = SCHEMA_SETTING,
+     .phase = PHASE_SETTING, .params = evaluate_params},
 };
 
 /* ---- forms of output */

@@ -415,6 +415,7 @@ bool resolve(Session *s, const Ast *ast, const ResolveOptions *options, Recipe *
     for (size_t i = 0; i < r.recipe->stages.len; i++) {
         check_stage(&r, &r.recipe->stages.at[i]);
     }
+    check_evaluation(&r);
     report_later(&r);
     *out = r.recipe;
     return s->diags.errors == errors;

@@ -1,6 +1,7 @@
 /* What is known later than the text: attributes of a layer (.k), metrics of a rule's layers
- * (.cosine), counts and sizes (matches, bits, count(S)). Each has its place; elsewhere it is E0209,
- * with the place where it belongs. Metrics of the model's outputs need an engine: E0001. */
+ * (.cosine), counts and sizes (matches, bits, count(S)), metrics of the whole model (perplexity).
+ * Each has its place; elsewhere it is E0209, with the place where it belongs. */
+#include <string.h>
 #include "lang/resolve_parts.h"
 
 static const struct {
@@ -20,8 +21,14 @@ static const char *const layer_metrics[] = {"cosine",    "sqnr", "mse",
                                             "max_error", "bits", "sparsity"};
 enum { LAYER_METRICS = sizeof layer_metrics / sizeof *layer_metrics };
 
-const char *const metric_names[] = {"matches", "bits", "size", "count",     "sparsity", "cosine",
-                                    "sqnr",    "mse",  "kl",   "max_error", NULL};
+/* Of the outputs that the model gives for data, against those of the float model. */
+static const char *const model_metrics[] = {"cosine",    "sqnr",       "mse",      "kl",
+                                            "max_error", "perplexity", "accuracy", "agreement"};
+enum { MODEL_METRICS = sizeof model_metrics / sizeof *model_metrics };
+
+const char *const metric_names[] = {"matches",   "bits",       "size",     "count", "sparsity",
+                                    "cosine",    "sqnr",       "mse",      "kl",    "max_error",
+                                    "agreement", "perplexity", "accuracy", NULL};
 
 static bool is_layer_metric(Str name) {
     for (int i = 0; i < LAYER_METRICS; i++) {
@@ -121,10 +128,6 @@ const Value *metric_name(Resolver *r, Context c, Str name, Span span) {
         diag_label(d, "of which layers? %.*s(linear)", STR_ARG(name));
         return POISON;
     }
-    if (!str_is(name, "bits") && !str_is(name, "size")) {
-        for_later(r, span, "`%.*s` of the model's outputs, which needs an engine that runs it,",
-                  STR_ARG(name));
-    }
     return metric(r, str_is(name, "size") ? VALUE_INT : VALUE_FLOAT, name, span, NULL);
 }
 
@@ -153,4 +156,69 @@ const Value *metric_call(Resolver *r, Context c, const Ast *e) {
     }
     ValueType type = str_is(name, "count") ? VALUE_INT : VALUE_FLOAT;
     return metric(r, type, name, e->span, args.at[0].value->selector);
+}
+
+/* ---- what metrics of the whole model are measured on */
+
+static const Expr *find_model_metric(const Expr *e) {
+    if (!e) {
+        return NULL;
+    }
+    for (int i = 0; i < MODEL_METRICS && e->kind == EXPR_METRIC && !e->selector; i++) {
+        if (str_is(e->name, model_metrics[i])) {
+            return e;
+        }
+    }
+    const Expr *found = find_model_metric(e->a);
+    found = found ? found : find_model_metric(e->b);
+    return found ? found : find_model_metric(e->c);
+}
+
+static const Step *find_setting(const StepList *steps, const char *name) {
+    for (size_t i = 0; i < steps->len; i++) {
+        if (strcmp(steps->at[i]->schema->name, name) == 0) {
+            return steps->at[i];
+        }
+    }
+    return NULL;
+}
+
+static bool calibrates(const Stage *stage) {
+    bool found = find_setting(&stage->settings, "calibrate") != NULL;
+    for (size_t i = 0; i < stage->rules.len; i++) {
+        found = found || find_setting(&stage->rules.at[i].steps, "calibrate");
+    }
+    return found;
+}
+
+static void report_no_data(Resolver *r, const Expr *metric) {
+    Diag *d = diag_error(r->s, "E0703", metric->span, "`%.*s` of the model needs data to run it on",
+                         STR_ARG(metric->name));
+    diag_label(d, r->recipe->data.len ? "nothing of this recipe evaluates"
+                                      : "this recipe has no data");
+    diag_help(d, "data eval = npz(\"eval.npz\")      and      evaluate(data = eval)");
+    diag_note(d, "without `evaluate`, a tenth of the data of `calibrate` is held out for it");
+    not_for_later(r, metric->span);
+}
+
+/* The model is judged once, behind all stages. What was included gives way to the recipe itself. */
+void check_evaluation(Resolver *r) {
+    const Step *evaluate = NULL;
+    bool calibrated = false;
+    for (size_t i = 0; i < r->recipe->stages.len; i++) {
+        const Stage *stage = &r->recipe->stages.at[i];
+        const Step *found = find_setting(&stage->settings, "evaluate");
+        if (found && evaluate && found->span.source == evaluate->span.source) {
+            report_twice(r, found->span, evaluate->span, "evaluate");
+        }
+        evaluate = found ? found : evaluate;
+        calibrated = calibrated || calibrates(stage);
+    }
+    for (size_t i = 0; i < r->recipe->expects.len && !evaluate && !calibrated; i++) {
+        const Expr *metric = find_model_metric(r->recipe->expects.at[i].condition);
+        if (metric) {
+            report_no_data(r, metric);
+            return;
+        }
+    }
 }

@@ -189,6 +189,7 @@ void check_stage(Resolver *r, const Stage *stage);    /* E0404, E0701 */
 const Value *metric_name(Resolver *r, Context c, Str name, Span span); /* NULL if it is none */
 const Value *metric_call(Resolver *r, Context c, const Ast *e);        /* NULL if it is none */
 const Value *attribute(Resolver *r, Context c, const Ast *e);
+void check_evaluation(Resolver *r); /* E0703; E0205 for a second `evaluate` */
 extern const char *const metric_names[]; /* ends in NULL */
 
 /* ---- resolve_target.c */

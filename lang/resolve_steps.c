@@ -263,7 +263,10 @@ static void step_line(Resolver *r, Scope *scope, const Ast *ast, Stack *out) {
     const Schema *schema = vocabulary_find(r->options->vocabulary, SCHEMA_STEP, name);
     schema = schema ? schema : vocabulary_find(r->options->vocabulary, SCHEMA_SETTING, name);
     Decl *decl = schema ? NULL : scope_find(scope, name);
-    if (schema) {
+    if (schema && strcmp(schema->name, "evaluate") == 0) {
+        diag_label(diag_error(r->s, "E0209", ast->a->span, "`evaluate` has no meaning here"),
+                   "it judges the whole model: write it outside of the rules");
+    } else if (schema) {
         vec_push(r->s->arena, out->steps,
                  resolve_step(r, (Context){scope, AT_CONSTANT}, schema, ast));
     } else if (decl && decl->ast->kind == AST_TRANSFORM) {
@@ -424,9 +427,6 @@ static void check_data(Resolver *r, const Step *step) {
         diag_label(d, r->recipe->data.len ? "measured on data, and nothing calibrates"
                                           : "measured on data, and this recipe has none");
         diag_help(d, "data calib = npz(\"calib.npz\")      and      calibrate(data = calib)");
-        Str spelled = f->spelled;
-        diag_help(d, "or compute the scale at run time:   %s = %.*s per token dynamic", *role,
-                  STR_ARG(spelled));
         diag_note(d, "random data is never used unless you write  data calib = random(seed = 0)");
         not_for_later(r, whole);
     }

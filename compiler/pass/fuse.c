@@ -62,11 +62,13 @@ static void describe_edit(Ir *ir, IrOp *kernel, const IrGroup *group) {
     Buf edit = buf_on(ir->arena);
     for (size_t i = 0; i < group->ops.len; i++) {
         const IrOp *op = group->ops.at[i];
-        const char *key = op->info == IR_OP(rescale)  ? "by"
-                          : op->info == IR_OP(encode) ? "round"
-                                                      : NULL;
-        if (key && ir_attr(op, key)) {
-            buf_printf(&edit, "%s%.*s", edit.len ? " " : "", STR_ARG(ir_text(op, key)));
+        const bool scales = op->info == IR_OP(rescale), encodes = op->info == IR_OP(encode);
+        const char *const keys[] = {scales ? "by" : NULL, encodes ? "round" : NULL,
+                                    encodes ? "also" : NULL};
+        for (int k = 0; k < 3; k++) {
+            if (keys[k] && ir_attr(op, keys[k])) {
+                buf_printf(&edit, "%s%.*s", edit.len ? " " : "", STR_ARG(ir_text(op, keys[k])));
+            }
         }
     }
     if (edit.len) {

@@ -13,18 +13,15 @@ static const Param params[] = {
     {.name = "output",
      .type = PARAM_FORMAT,
      .initial = "none",
-     .later = true,
-     .doc = "format of what the layer writes"},
+     .doc = "format of what the layer writes, for those who read it"},
     {.name = "bias",
-     .type = PARAM_FORMAT,
-     .initial = "none",
-     .later = true,
-     .doc = "format of the bias"},
+     .type = PARAM_CHOICE,
+     .choices = "none | int32",
+     .doc = "how the bias is stored; int32: in units of input scale x weight scale"},
     {.name = "kv",
      .type = PARAM_FORMAT,
      .initial = "none",
-     .later = true,
-     .doc = "format of the key-value cache"},
+     .doc = "format of the keys and values that attention reads"},
     {.name = "method",
      .type = PARAM_CHOICE,
      .choices = "max | mse",
@@ -35,6 +32,11 @@ static const Param params[] = {
      .choices = "nearest | gptq | adaround* | stochastic*",
      .initial = "nearest",
      .doc = "how weights become codes"},
+    {.name = "place",
+     .type = PARAM_CHOICE,
+     .choices = "auto | exact",
+     .initial = "auto",
+     .doc = "what else is stored or folded: by the rules of placement, or only what is named"},
     {.name = NULL},
 };
 
@@ -78,6 +80,17 @@ static IrOp *lower_scale(Lowering *l, const Step *step, IrValue *super) {
     return op;
 }
 
+/* The weight takes the gain of the BatchNormalization behind it in. */
+static void lower_norm(Lowering *l, const Step *step) {
+    IrOp *op = ir_op(l->ir, l->group, IR_OP(rescale));
+    op->at = step->span;
+    ir_arg(l->ir, op, l->weight);
+    ir_set_word(l->ir, op, "by", STR("batchnorm"));
+    ir_set_string(l->ir, op, "name", l->layer->norm->outputs[0]->name);
+    ir_set_int(l->ir, op, "axis", l->layer->layer->channel_axis);
+    l->weight = ir_value_of(op);
+}
+
 static bool quantize_lower(Lowering *l, const Step *step) {
     if (!l->layer->quantized) {
         return true;
@@ -85,6 +98,9 @@ static bool quantize_lower(Lowering *l, const Step *step) {
     const PlanFormat *format = &l->layer->format;
     const char *name = format->element->name;
     IrValue *super = NULL, *zero = NULL;
+    if (l->layer->norm) {
+        lower_norm(l, step);
+    }
     if (format->super) {
         super = ir_value_of(step_op(l, step, IR_OP(super), name));
     }
@@ -97,6 +113,9 @@ static bool quantize_lower(Lowering *l, const Step *step) {
     IrOp *encode = step_op(l, step, IR_OP(encode), name);
     if (l->layer->round == ROUND_GPTQ) {
         ir_set_word(l->ir, encode, "round", STR("gptq"));
+    }
+    if (l->layer->bias) {
+        ir_set_word(l->ir, encode, "also", STR("bias"));
     }
     ir_arg(l->ir, encode, scale);
     if (zero || super) {

@@ -115,6 +115,20 @@ void buf_json(Buf *b, Str untrusted) {
     buf_char(b, '"');
 }
 
+void buf_html(Buf *b, Str untrusted) {
+    const Str safe = str_safe(b->arena, untrusted);
+    for (size_t i = 0; i < safe.len; i++) {
+        switch (safe.data[i]) {
+        case '&': buf_str(b, STR("&amp;")); break;
+        case '<': buf_str(b, STR("&lt;")); break;
+        case '>': buf_str(b, STR("&gt;")); break;
+        case '"': buf_str(b, STR("&quot;")); break;
+        case '\'': buf_str(b, STR("&#39;")); break;
+        default: buf_char(b, safe.data[i]);
+        }
+    }
+}
+
 bool utf8_valid(Str s, size_t *bad_offset) {
     for (size_t at = 0; at < s.len;) {
         Decoded d = decode(str_slice(s, at, s.len));

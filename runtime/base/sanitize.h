@@ -10,6 +10,7 @@ void buf_safe(Buf *b, Str untrusted);      /* appends the visible form */
 Str str_safe(Arena *arena, Str untrusted); /* s itself when nothing needs a change */
 const char *str_safe_c(Arena *arena, Str untrusted);
 void buf_json(Buf *b, Str untrusted);       /* a JSON string: quoted, no control bytes */
+void buf_html(Buf *b, Str untrusted);       /* the visible form as text or attribute of HTML */
 bool utf8_valid(Str s, size_t *bad_offset); /* bad_offset may be NULL */
 size_t utf8_width(Str s);                   /* characters, for carets and columns */
 

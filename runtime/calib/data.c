@@ -8,9 +8,9 @@
 
 /* ---- opening */
 
-static Str path_of(Session *s, const DataWish *wish) {
+Str data_path(Session *s, const DataWish *wish) {
     const bool absolute = wish->path.len > 0 && wish->path.data[0] == '/';
-    if (absolute || wish->base.len == 0) {
+    if (absolute || wish->base.len == 0 || wish->path.len == 0) {
         return wish->path;
     }
     const char *slash = str_ends(wish->base, STR("/")) ? "" : "/";
@@ -38,12 +38,41 @@ static Dataset *make(Session *s, const DataWish *wish, const DataInput *inputs, 
     return d;
 }
 
+/* Samples that must stay together: a batch where the model takes no other number of them. */
+static int64_t together(const Dataset *d) {
+    bool fixed = !d->file; /* random data are whole batches */
+    for (size_t i = 0; i < d->count; i++) {
+        const DataSlot *slot = &d->slots[i];
+        fixed = fixed ||
+                (slot->role == DATA_BATCHED && slot->input->rank > 0 && slot->input->dims[0] >= 0);
+    }
+    return fixed ? d->batch : 1;
+}
+
+static bool take_part(Session *s, const DataWish *wish, Dataset *d) {
+    if (wish->part == DATA_ALL) {
+        return true;
+    }
+    const int64_t unit = together(d), tenth = d->samples / 10 / unit * unit;
+    const int64_t held = tenth ? tenth : unit, kept = d->samples - held;
+    if (kept < 1) {
+        Diag *diag = diag_error(s, "E0702", d->span, "%.*s cannot be split", STR_ARG(d->shown));
+        diag_note(diag, "a tenth of its samples is held out to judge the model, and it has %lld",
+                  (long long)d->samples);
+        diag_help(diag, "evaluate(data = ...) judges on other data");
+        return false;
+    }
+    d->skip = wish->part == DATA_TENTH ? kept : 0;
+    d->samples = wish->part == DATA_TENTH ? held : kept;
+    return true;
+}
+
 Dataset *dataset_over(Session *s, const DataWish *wish, DataFile *file, const DataInput *inputs,
                       size_t count) {
     Dataset *d = make(s, wish, inputs, count);
     d->file = file;
     d->shuffle = wish->shuffle;
-    bool ok = data_fit(s, wish, d);
+    bool ok = data_fit(s, wish, d) && take_part(s, wish, d);
     for (size_t i = 0; ok && i < file->count; i++) {
         ok = data_file_load(s, file, &file->arrays[i]);
     }
@@ -57,7 +86,7 @@ Dataset *dataset_over(Session *s, const DataWish *wish, DataFile *file, const Da
 Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs, size_t count) {
     if (str_is(wish->loader, "random")) {
         Dataset *d = make(s, wish, inputs, count);
-        return data_fit_random(s, wish, d) ? d : NULL;
+        return data_fit_random(s, wish, d) && take_part(s, wish, d) ? d : NULL;
     }
     DataFormat format;
     if (!data_format_named(wish->loader, &format)) {
@@ -66,7 +95,7 @@ Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs,
         return NULL;
     }
     const Str folder = wish->scratch.len ? wish->scratch : STR("/var/tmp");
-    DataFile *file = data_file_open(s, format, path_of(s, wish), folder, wish->path_span);
+    DataFile *file = data_file_open(s, format, data_path(s, wish), folder, wish->path_span);
     return file ? dataset_over(s, wish, file, inputs, count) : NULL;
 }
 
@@ -140,6 +169,10 @@ bool dataset_batch(Session *s, Dataset *d, int64_t index, DataTensor *out) {
         TRY(give(s, d, &d->slots[i], index, &out[i]));
     }
     return true;
+}
+
+bool dataset_has_labels(const Dataset *d) {
+    return d->labels.role != DATA_ABSENT;
 }
 
 bool dataset_labels(Session *s, Dataset *d, int64_t index, DataTensor *out) {

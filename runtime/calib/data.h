@@ -25,12 +25,17 @@ typedef struct DataInput { /* an input of the model */
     int64_t limit;        /* random integers are below it; 0: below 2 */
 } DataInput;
 
+/* The last tenth of the samples (at least one batch of a model that takes no other, else one
+ * sample) is held out, to judge what the others have made. */
+typedef enum DataPart { DATA_ALL, DATA_BUT_TENTH, DATA_TENTH } DataPart;
+
 typedef struct DataWish {
     Str loader; /* npz npy safetensors random */
     Str path;   /* relative to base, the folder of the recipe */
     Str base;
     Str scratch;            /* folder for what must be unpacked; empty: /var/tmp */
     int64_t samples, batch; /* 0: all there are (random: 1); what the model takes, else 1 */
+    DataPart part;          /* of those samples */
     bool shuffle;           /* with `seed`; samples are then drawn from the whole file */
     uint64_t seed;
     const int64_t *shape; /* random: dimensions that the model leaves open, in the order in which
@@ -51,6 +56,7 @@ typedef struct DataTensor {
 enum { DATA_HASH_BYTES = 32 };
 typedef struct Dataset Dataset;
 
+Str data_path(Session *s, const DataWish *wish); /* of the file, as one opens it; empty: none */
 /* `inputs` must outlive the Dataset, which lives on the session's arena. */
 Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs, size_t count);
 /* The same over a file that is open already and belongs to the Dataset from now on; the loader and
@@ -65,6 +71,7 @@ int64_t dataset_batches(const Dataset *d); /* the last one may be short */
 /* out: one for each input, in their order, valid until the next batch of this Dataset. False: a
  * value cannot be converted exactly (E0702). From the session's thread only. */
 bool dataset_batch(Session *s, Dataset *d, int64_t index, DataTensor *out);
+bool dataset_has_labels(const Dataset *d);
 /* The labels of that batch, in the type of the file; false when the data has none. */
 bool dataset_labels(Session *s, Dataset *d, int64_t index, DataTensor *out);
 

@@ -34,6 +34,7 @@ struct Dataset {
     size_t count;
     DataSlot labels;               /* absent if there are none */
     int64_t total, samples, batch; /* in the file, used, at a time */
+    int64_t skip;                  /* of the order given out: the first sample used */
     bool shuffle, hashed;
     uint64_t seed;
     uint8_t hash[DATA_HASH_BYTES];

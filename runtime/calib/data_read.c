@@ -11,8 +11,8 @@ static int64_t place_of(const Dataset *d, const DataSlot *slot, int64_t sample) 
     if (slot->role == DATA_CONSTANT) {
         return 0;
     }
-    return d->shuffle ? (int64_t)data_random_place(d->seed, (uint64_t)d->total, (uint64_t)sample)
-                      : sample;
+    const int64_t at = d->skip + sample;
+    return d->shuffle ? (int64_t)data_random_place(d->seed, (uint64_t)d->total, (uint64_t)at) : at;
 }
 
 const uint8_t *data_at(const Dataset *d, const DataSlot *slot, int64_t sample) {
@@ -37,7 +37,8 @@ static void read_random(const Dataset *d, const DataSlot *slot, int64_t sample, 
                         size_t count, uint8_t *out) {
     const ArrayType *type = array_type(slot->input->type);
     const uint64_t limit = limit_of(slot->input);
-    const uint64_t begin = (uint64_t)sample * (uint64_t)slot->elements + (uint64_t)first;
+    const uint64_t place = (uint64_t)(d->skip + sample);
+    const uint64_t begin = place * (uint64_t)slot->elements + (uint64_t)first;
     for (size_t i = 0; i < count; i++) {
         const uint64_t bits = data_random_bits(d->seed, slot->stream, begin + i);
         if (type->kind == ARRAY_FLOAT) {

@@ -61,11 +61,18 @@ typedef enum EngineLevel {               /* how the library may rewrite the grap
 
 /* Weights inside the bytes are held twice while the model is loaded, those in `folder` once (30 MB
  * of them: 53 MiB more, or 31). */
+typedef struct EngineFile {
+    Str name; /* as the model calls it */
+    const void *bytes;
+    size_t size;
+} EngineFile;
+
 typedef struct EngineLoad {
     const void *bytes; /* an ONNX file; borrowed until the model is closed */
     size_t size;
     Str folder;  /* of its external data (1.21 reads all of it); empty: it has none */
-    int threads; /* 0: the session's */
+    const EngineFile *file; /* of external data, in memory, borrowed until it is loaded; or NULL */
+    int threads;            /* 0: the session's */
     EngineLevel level;
     const struct EngineObserver *observer; /* of its mor.Observe nodes, borrowed; NULL: has none */
     bool no_arena;   /* every tensor is allocated by itself: lower peak, slower */

@@ -144,6 +144,14 @@ static bool set_options(EngineModel *m, const EngineLoad *load, Str *why) {
         TRY(engine_ok(e, call->AddSessionConfigEntry(options, key, str_c(m->scratch, load->folder)),
                       "external data", why));
     }
+    if (load->file) {
+        const char *name = str_c(m->scratch, load->file->name);
+        char *bytes = (char *)(uintptr_t)load->file->bytes; /* which the library only reads */
+        TRY(engine_ok(e,
+                      call->AddExternalInitializersFromFilesInMemory(options, &name, &bytes,
+                                                                     &load->file->size, 1),
+                      "external data", why));
+    }
     return e->provider != ENGINE_CUDA || engine_add_cuda(e, options, &m->held.cuda, why);
 }
 

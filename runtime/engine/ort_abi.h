@@ -1,8 +1,8 @@
 /* The part of ONNX Runtime's binary interface that morc calls, declared by ourselves: nothing of it
  * is needed to build morc. libonnxruntime exports OrtGetApiBase(), which gives a table of function
  * pointers that only grows: a slot keeps its index and signature for ever. ORT_SLOTS lists the ones
- * used; engine_open checks each by what it does (engine_selftest.c), but those for CUDA, which are
- * called only when that is wished for. Types and numbers are those of the public C API. */
+ * used; engine_open checks each by what it does (engine_selftest.c), but those for CUDA and for files
+ * in memory, which are called only when that is wished for. Types and numbers are those of the public C API. */
 #ifndef RUNTIME_ENGINE_ORT_ABI_H
 #define RUNTIME_ENGINE_ORT_ABI_H
 #include <stddef.h>
@@ -123,7 +123,10 @@ typedef void OrtTaskFunction(void *user, size_t i);
     X(270, ShapeInferContext_SetOutputTypeShape, OrtStatus *,                                      \
       (const OrtInferContext *, size_t i, const OrtShapeInfo *))                                   \
     X(274, KernelContext_ParallelFor, OrtStatus *,                                                 \
-      (const OrtKernelContext *, OrtTaskFunction *, size_t total, size_t batches, void *user))
+      (const OrtKernelContext *, OrtTaskFunction *, size_t total, size_t batches, void *user))     \
+    X(279, AddExternalInitializersFromFilesInMemory, OrtStatus *,                                  \
+      (OrtSessionOptions *, const char *const *names, char *const *files, const size_t *sizes,     \
+       size_t count))
 
 typedef struct OrtCalls {
 #define ORT_FIELD(index, name, result, arguments) result(*name) arguments;

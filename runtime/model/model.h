@@ -152,6 +152,9 @@ void edit_insert_before(Node *node, Onnx__NodeProto *inserted);    /* in the ord
  * which a replacement is made, has no payloads. */
 void edit_replace_node(Node *node, Onnx__NodeProto *replacement);
 void edit_remove_node(Node *node);
+/* `node`, whose one output only `next` reads, makes what `next` made, and `next` goes. As a
+ * replacement: not for nodes that hold graphs or tensors. */
+void edit_absorb_node(Node *node, Node *next);
 /* In a function, which has no initializers, it becomes a Constant node before all others. */
 void edit_add_initializer(Graph *graph, const NewTensor *tensor);
 /* Same type and shape, new bytes (pruned floats); initializers and values of Constant nodes. */
@@ -184,6 +187,7 @@ typedef struct Layout {
 typedef struct LayoutOptions {
     bool external;           /* force a data file; else only when the model would pass 2 GiB */
     Str data_name;           /* file name to write into `location`, beside the model */
+    bool in_place;           /* what lies in data files stays there, under the same locations */
 } LayoutOptions;
 
 bool model_layout(Model *m, const LayoutOptions *options, Layout *out);

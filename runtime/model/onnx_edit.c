@@ -108,6 +108,16 @@ void edit_remove_node(Node *node) {
     node_edit(node)->removed = true;
 }
 
+void edit_absorb_node(Node *node, Node *next) {
+    Onnx__NodeProto *proto = arena_new(node->graph->model->session->arena, Onnx__NodeProto);
+    *proto = *node->proto;
+    proto->output = next->proto->output;
+    proto->n_output = next->proto->n_output;
+    map_put(&graph_edit(node->graph)->dropped, node->outputs[0]->name, node);
+    edit_replace_node(node, proto);
+    edit_remove_node(next);
+}
+
 /* ---- tensors */
 
 void edit_add_initializer(Graph *graph, const NewTensor *tensor) {

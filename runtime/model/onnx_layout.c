@@ -15,7 +15,7 @@ static uint64_t render(Render *r, Layout *out) {
     const Model *m = r->m;
     for (size_t i = 0; i < m->tensors.len; i++) {
         const Tensor *t = m->tensors.at[i];
-        if (t->carrier == CARRIER_EXTERNAL || tensor_goes_outside(r, t)) {
+        if ((t->carrier == CARRIER_EXTERNAL && !r->in_place) || tensor_goes_outside(r, t)) {
             mark(t->record);
         }
     }
@@ -36,7 +36,7 @@ static uint64_t render(Render *r, Layout *out) {
 
 bool model_layout(Model *m, const LayoutOptions *options, Layout *out) {
     Render r = {.m = m, .arena = m->session->arena, .external = options->external,
-                .data_name = options->data_name};
+                .in_place = options->in_place, .data_name = options->data_name};
     uint64_t size = render(&r, out);
     if (size > INT32_MAX && !r.external) {
         r.external = true;

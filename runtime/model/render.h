@@ -20,6 +20,7 @@ typedef struct Render {
     Model *m;
     Arena *arena;
     bool external;  /* large tensors go to the data file */
+    bool in_place;  /* external ones stay where they are */
     Str data_name;
     Rope *data;     /* the data file */
 } Render;

@@ -213,3 +213,17 @@ def out_of_bounds(box):
     path = box.write("recipe.mor", "mor 1\n" + text_of(INT8, samples=4))
     done = box.morc(path, PYLM / "model.onnx", "-o", "out.onnx", status=5)
     assert b"E0707" in done.stderr and b"out.onnx" not in os.listdir(box.dir), done.stderr
+
+
+@case("calibrate/external data is read where it lies")
+def external(box):
+    tokens = np.load(PYLM / "calib.npz")["input_ids"][:8]
+    np.savez(box.dir / "calib.npz", input_ids=tokens)
+    inside = onnx.load(PYLM / "model.onnx")
+    (box.dir / "model").mkdir()
+    onnx.save(inside, box.dir / "model" / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=64)
+    recipe = text_of("awq\nquantize(weight = int4 per block(128), input = fp8)", samples=8)
+    one = onnx.load(box.compress(recipe, PYLM / "model.onnx", "one.onnx"))
+    two = onnx.load(box.compress(recipe, box.dir / "model" / "m.onnx", "two.onnx"))
+    ones, twos = ({t.name: numpy_helper.to_array(t).tobytes() for t in m.graph.initializer} for m in (one, two))
+    assert ones == twos

@@ -4,6 +4,7 @@
 import cases_accuracy  # noqa: F401
 import cases_calibrate  # noqa: F401
 import cases_crash  # noqa: F401
+import cases_report  # noqa: F401
 import cases_roundtrip  # noqa: F401
 import cases_upgrade  # noqa: F401
 import cases_gpu  # noqa: F401
@@ -12,6 +13,8 @@ import cases_conv  # noqa: F401
 import cases_cli  # noqa: F401
 import cases_data  # noqa: F401
 import cases_emit  # noqa: F401
+import cases_evaluate  # noqa: F401
+import cases_placement  # noqa: F401
 import cases_hostile  # noqa: F401
 import cases_tiny  # noqa: F401
 import cases_tools  # noqa: F401

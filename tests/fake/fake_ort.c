@@ -203,6 +203,8 @@ CALL(DisableCpuMemArena, OrtSessionOptions *options)
 CALL(SetSessionGraphOptimizationLevel, OrtSessionOptions *options, int level)
 CALL(SetIntraOpNumThreads, OrtSessionOptions *options, int threads)
 CALL(AddSessionConfigEntry, OrtSessionOptions *options, const char *key, const char *value)
+CALL(AddExternalInitializersFromFilesInMemory, OrtSessionOptions *options,
+     const char *const *names, char *const *files, const size_t *sizes, size_t count)
 MAKER(CreateCustomOpDomain, OrtDomain, DOMAIN, const char *name, OrtDomain **out)
 static OrtStatus *CustomOpDomain_Add(OrtDomain *domain, const OrtCustomOp *op) {
     domain->op = op;

@@ -380,7 +380,7 @@ static void test_measured_expects(void **state) {
     assert_true(results[0].cosine > 0.9997 && results[0].cosine < 0.9998);
     assert_true(results[2].sqnr > 6.0 && results[2].sqnr < 6.1);
     assert_true(results[1].sparsity > 0.499);
-    assert_false(plan_check_results(w->s, w->plan, results));
+    assert_false(plan_check_results(w->s, w->plan, results, NULL));
     const char *said = unit_diags(w->s);
     assert_non_null(strstr(said, "expectation failed: .cosine is 0.75, expected >= 0.99"));
     assert_non_null(strstr(said, "not met by 1 of 4 layers"));
@@ -390,7 +390,7 @@ static void test_measured_expects(void **state) {
     layer_result_finish(&results[2]);
     assert_true(results[2].cosine == 1.0 && results[2].sqnr > 1e300);
     diags_clear(&w->s->diags);
-    assert_false(plan_check_results(w->s, w->plan, results)); /* now the sparsity does not */
+    assert_false(plan_check_results(w->s, w->plan, results, NULL)); /* now the sparsity does not */
     assert_non_null(strstr(unit_diags(w->s), "sparsity(linear)"));
 }
 

@@ -63,6 +63,61 @@ static void samples_are_chosen_and_shuffled(void **state) {
     assert_true(in_order < 4);
 }
 
+/* the last tenth and the others: every sample is in one of them, in the order of the whole */
+static void a_tenth_is_held_out(void **state) {
+    (void)state;
+    int64_t x[23];
+    for (int i = 0; i < 23; i++) {
+        x[i] = i;
+    }
+    const Str bytes = npy_bytes(s->arena, "<i8", false, "(23,)", x, sizeof x);
+    unit_write(str_format(s->arena, "%s/x.npy", dir).data, bytes.data, bytes.len);
+    const int64_t any[] = {-1}, seven[] = {7};
+    for (int mode = 0; mode < 4; mode++) { /* 1: shuffled, 2: the model takes 7 samples, 3: one */
+        const DataInput in = {
+            .name = STR("x"), .type = 7, .rank = 1, .dims = mode == 2 ? seven : any};
+        DataWish w = wish_for("npy", "x.npy");
+        w.batch = mode == 2 ? 7 : 4;
+        w.samples = mode == 2 ? 21 : 0;
+        w.shuffle = mode == 1;
+        int64_t order[23];
+        Dataset *all = must(&w, &in, 1), *part[2];
+        const int64_t n = dataset_samples(all), held = mode == 2 ? 7 : 2;
+        DataTensor t;
+        for (int64_t b = 0; b < dataset_batches(all); b++) {
+            assert_true(dataset_batch(s, all, b, &t));
+            memcpy(order + b * w.batch, t.data, t.size);
+        }
+        int64_t at = 0;
+        uint8_t hash[2][32];
+        for (int p = 0; p < 2; p++) {
+            w.part = p ? DATA_TENTH : DATA_BUT_TENTH;
+            part[p] = must(&w, &in, 1);
+            assert_int_equal(dataset_samples(part[p]), p ? held : n - held);
+            for (int64_t b = 0; b < dataset_batches(part[p]); b++) {
+                assert_true(dataset_batch(s, part[p], b, &t));
+                assert_memory_equal(t.data, order + at, t.size);
+                at += t.dims[0];
+            }
+            assert_true(dataset_hash(s, part[p], NULL, hash[p]));
+        }
+        assert_int_equal(at, n);
+        assert_memory_not_equal(hash[0], hash[1], 32);
+        w.samples = 1;
+        if (mode == 3) {
+            REFUSED(&w, &in, 1, "E0702]: `calib` cannot be split", "it has 1");
+        }
+    }
+    const DataInput noise = {.name = STR("x"), .type = 1, .rank = 1, .dims = any};
+    DataWish w = {.loader = STR("random"), .samples = 20, .batch = 2, .part = DATA_TENTH};
+    Dataset *d = must(&w, &noise, 1);
+    DataTensor held, same;
+    assert_true(dataset_batches(d) == 1 && dataset_batch(s, d, 0, &held));
+    w.part = DATA_ALL;
+    assert_true(dataset_batch(s, must(&w, &noise, 1), 9, &same) && same.size == held.size);
+    assert_memory_equal(held.data, same.data, same.size);
+}
+
 /* the same values in every form give the same batches and the same identity */
 static void forms_do_not_matter(void **state) {
     (void)state;
@@ -259,6 +314,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(batches_are_given, setup, teardown),
         cmocka_unit_test_setup_teardown(samples_are_chosen_and_shuffled, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_tenth_is_held_out, setup, teardown),
         cmocka_unit_test_setup_teardown(forms_do_not_matter, setup, teardown),
         cmocka_unit_test_setup_teardown(the_identity_is_that_of_any_spread, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_refused, setup, teardown),

@@ -79,6 +79,22 @@ static void replace_and_remove(void **state) {
     assert_str(n->main->nodes.at[1]->op, "Identity");
 }
 
+/* x -> MatMul -> y -> Relu -> z becomes x -> MatMul -> z; y's value_info goes, fields stay. */
+static void absorb(void **state) {
+    (void)state;
+    Model *m = good(model_bytes(graph()));
+    edit_absorb_node(m->main->nodes.at[0], m->main->nodes.at[1]);
+    edit_node_input(m->main->nodes.at[0], 1, STR("x"));
+    const Str bytes = laid_out(m);
+    assert_true(holds(bytes, "unknown") && holds(bytes, "MatMul") && !holds(bytes, "Relu"));
+    const Model *n = rewritten(m);
+    assert_int_equal(n->main->nodes.len, 1);
+    assert_str(n->main->nodes.at[0]->outputs[0]->name, "z");
+    assert_str(n->main->nodes.at[0]->inputs[1]->name, "x");
+    assert_null(graph_value(n->main, STR("y")));
+    assert_int_equal(n->main->proto->n_value_info, 1);
+}
+
 static void tensors(void **state) {
     (void)state;
     Model *m = good(model_bytes(graph()));
@@ -204,8 +220,9 @@ static void fresh_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(nothing), TEST(inputs), TEST(replace_and_remove), TEST(tensors), TEST(payload),
-        TEST(in_bodies), TEST(in_functions), TEST(model_fields), TEST(fresh_names),
+        TEST(nothing),      TEST(inputs),      TEST(replace_and_remove), TEST(absorb),
+        TEST(tensors),      TEST(payload),     TEST(in_bodies),          TEST(in_functions),
+        TEST(model_fields), TEST(fresh_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

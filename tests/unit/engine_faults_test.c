@@ -194,7 +194,9 @@ static void old_ones_cannot_read_all_external_data(void **state) {
 static bool use(Session *s) {
     const EngineWish wish = {.get = get};
     const EngineObserver observer = {NULL, see};
-    const EngineLoad load = {.bytes = "", .folder = STR("here"), .observer = &observer};
+    const EngineFile file = {STR("data"), "", 0};
+    const EngineLoad load = {
+        .bytes = "", .folder = STR("here"), .file = &file, .observer = &observer};
     float x[3] = {1, 2, 3};
     const int64_t dims[] = {1, 3};
     const EngineTensor in = {STR("x"), 1, 2, dims, x, sizeof x};

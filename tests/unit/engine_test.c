@@ -176,8 +176,8 @@ static void errors_are_said_once_and_leave_it_usable(void **state) {
     session_close(s);
 }
 
-/* A tensor whose bytes lie in "data.bin" of the folder. */
-static void external_data_is_read_from_its_folder(void **state) {
+/* A tensor whose bytes lie in "data.bin": in a folder, or in memory under that name. */
+static void external_data_is_read_from_where_it_is(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
     REAL_ENGINE(s);
@@ -201,6 +201,15 @@ static void external_data_is_read_from_its_folder(void **state) {
     load.folder = STR("/nonexistent");
     assert_null(engine_load(s, e, &load, &why));
     HAS(why, "loading the model: ");
+    const float other[4] = {1, 2, 3, 40};
+    EngineFile file = {STR("data.bin"), other, sizeof other};
+    load.folder = STR("");
+    load.file = &file;
+    assert_true((m = engine_load(s, e, &load, &why)) != NULL);
+    assert_true(run_x(m, FLOAT, (int64_t[]){4}, 1, x, sizeof x, &y, &why));
+    assert_true(((float *)y.data)[2] == 6 && ((float *)y.data)[3] == 44);
+    file.size = 8;
+    assert_null(engine_load(s, e, &load, &why));
     session_close(s);
 }
 
@@ -332,7 +341,7 @@ int main(void) {
         cmocka_unit_test(runs_read_and_give_tensors_in_place),
         cmocka_unit_test(empty_tensors_are_tensors),
         cmocka_unit_test(errors_are_said_once_and_leave_it_usable),
-        TEST(external_data_is_read_from_its_folder),
+        TEST(external_data_is_read_from_where_it_is),
         cmocka_unit_test(threads_and_batches_change_no_bit),
         cmocka_unit_test(a_stopped_session_ends_a_run),
         cmocka_unit_test(types_have_sizes),

@@ -94,7 +94,7 @@ static void moves(void **state) {
         assert_memory_equal(now->data, then->data, then->size);
     }
     /* and out again: large ones aligned in one file, small ones inside */
-    assert_true(model_layout(m, &(LayoutOptions){true, STR("out.bin")}, &l));
+    assert_true(model_layout(m, &(LayoutOptions){.external = true, .data_name = STR("out.bin")}, &l));
     const Str data = assemble(&l, 1);
     unit_write(path_of("out.bin").data, data.data, data.len);
     Model *out = good(assemble(&l, 0));

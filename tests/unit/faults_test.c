@@ -32,7 +32,7 @@ static const char external_text[] = "mor 1\n"
                                     "emit qdq(external = true)\n"
                                     "on linear { quantize(weight = int8 per channel) }\n";
 
-static char *dir, recipe[4200], external[4200], model[4200], output[4200];
+static char *dir, recipe[4200], external[4200], model[4200], output[4200], page[4200];
 static char where[200]; /* the fault at hand, for messages */
 static Arena *arena;
 static Str model_bytes;
@@ -48,6 +48,7 @@ static int setup(void **state) {
     in_dir(external, "e.mor");
     in_dir(model, "model.onnx");
     in_dir(output, "out.onnx");
+    in_dir(page, "report.html");
     arena = arena_open();
     model_bytes = tiny_model(arena, model_text);
     unit_write(model, model_bytes.data, model_bytes.len);
@@ -97,7 +98,7 @@ static int others(bool temporaries) {
 
 static void remove_outputs(void) {
     char command[4300];
-    snprintf(command, sizeof command, "cd '%s' && rm -f out.onnx *.data*", dir);
+    snprintf(command, sizeof command, "cd '%s' && rm -f out.onnx report.html *.data*", dir);
     assert_int_equal(system(command), 0);
 }
 
@@ -236,6 +237,12 @@ static void a_run_with_a_data_file_is_whole_or_not_at_all(void **state) {
     sweep_all(words, true);
 }
 
+static void a_run_with_a_report_is_whole_or_not_at_all(void **state) {
+    (void)state;
+    char *const words[8] = {recipe, model, "-f", "-o", output, "--report", page, NULL};
+    sweep_all(words, true);
+}
+
 static void looking_does_no_harm(void **state) {
     (void)state;
     char *const check[8] = {"check", recipe, NULL};
@@ -250,6 +257,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_run_is_whole_or_not_at_all, setup, teardown),
         cmocka_unit_test_setup_teardown(a_run_with_a_data_file_is_whole_or_not_at_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_with_a_report_is_whole_or_not_at_all, setup, teardown),
         cmocka_unit_test_setup_teardown(looking_does_no_harm, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

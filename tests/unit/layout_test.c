@@ -32,7 +32,7 @@ static void data_file(void **state) {
     edit_add_initializer(m->main, &(NewTensor){.name = STR("q"), .type = 2, .rank = 1,
                                                .dims = (int64_t[]){2000}, .size = 2000, .tag = 4});
     Layout l;
-    assert_true(model_layout(m, &(LayoutOptions){true, STR("m.data")}, &l));
+    assert_true(model_layout(m, &(LayoutOptions){.external = true, .data_name = STR("m.data")}, &l));
     assert_int_equal(l.size[1], 20480 + 2000);
     const Str data = assemble(&l, 1);
     assert_memory_equal(data.data, m->tensors.at[0]->data, 20000);
@@ -118,7 +118,7 @@ static void reading_back(void **state) {
     check(&l, damaged(bytes, bytes.len - 2010), STR(""), "other bytes");
     check(&l, str_slice(bytes, 0, bytes.len - 1), STR(""), "another size");
     check(&l, damaged(bytes, bytes.len - 1), STR(""), NULL); /* a weight: exec's business */
-    assert_true(model_layout(m, &(LayoutOptions){true, STR("d")}, &l));
+    assert_true(model_layout(m, &(LayoutOptions){.external = true, .data_name = STR("d")}, &l));
     bytes = assemble(&l, 0);
     const Str data = assemble(&l, 1);
     check(&l, bytes, data, NULL);

@@ -69,7 +69,7 @@ static void test_json(void **state) {
     plan_json(w.plan, &b);
     has(&b, "{\"type\":\"plan\",\"path\":\"l.0.up\",\"op\":\"MatMul\",\"k\":64,\"n\":64,"
             "\"weights\":4096,\"edit\":\"r.mor:1\",\"encode\":\"r.mor:5\","
-            "\"weight\":\"2:4 int8 per channel, mse\",\"bits\":8.5,\"stored\":4352}\n");
+            "\"weight\":\"2:4 int8 per channel, mse\",\"input\":\"none\",\"bits\":8.5,\"stored\":4352}\n");
     has(&b, "\"path\":\"l.2.\\\"up\"");
     world_close(&w);
 }

@@ -72,6 +72,21 @@ static void known_forms(void **state) {
     assert_ptr_equal(str_safe(arena, same).data, same.data);
 }
 
+static void nothing_in_html_is_markup(void **state) {
+    (void)state;
+    Buf b = buf_on(arena);
+    buf_html(&b, STR("<img src='x' onerror=\"f()\">&amp;\xff\n\xe2\x80\xae\xc3\xa4"));
+    assert_str(buf_view(&b), "&lt;img src=&#39;x&#39; onerror=&quot;f()&quot;&gt;&amp;amp;"
+                             "\\xff\\x0a\\u{202e}\xc3\xa4");
+    for (int c = 0; c < 256; c++) {
+        const char one = (char)c;
+        b.len = 0;
+        buf_html(&b, (Str){&one, 1});
+        assert_true(b.len == 1 ? strchr("<>\"'&", c) == NULL || c == 0
+                               : b.data[0] == '&' || b.data[0] == '\\');
+    }
+}
+
 static void width_counts_characters(void **state) {
     (void)state;
     assert_int_equal(utf8_width(STR("")), 0);
@@ -86,6 +101,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_harmful_comes_out),
         cmocka_unit_test(known_forms),
+        cmocka_unit_test(nothing_in_html_is_markup),
         cmocka_unit_test(width_counts_characters),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
