@@ -5,7 +5,6 @@
 stays in float. The goals of weight-only recipes are the tests' (cases_accuracy.py). Peers, measured once with
 nvidia-modelopt 0.47 on the same files: on ONNX (CPU) / on PyTorch (GPU); their seconds are not shown.
 """
-import os
 import pathlib
 import sys
 import tempfile
@@ -60,8 +59,7 @@ def rows_with_data(scratch, model):
         else:
             recipe = ROOT / "recipes" / f"{steps}.mor"
         seconds, _, _ = measure([ROOT / "build/release/morc", recipe, model, "-o", out, "-f", "-q",
-                                 "--data", f"calib={data}"],
-                                env={**os.environ, "MORC_CACHE": str(scratch / name)})
+                                 "--data", f"calib={data}", "--stats", "none"])
         row(name, out, seconds, (goal, peers))
 
 
