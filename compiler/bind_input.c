@@ -103,16 +103,16 @@ static const char *role_problem(Bind *b, const Layer *layer, const char *role) {
 }
 
 /* Blocks of a convolution run along its input channels and not along the rows of its im2col. */
-static const char *gptq_problem(const Layer *layer, const Value *weight) {
+static const char *gram_problem(const Layer *layer, const Value *weight) {
     const bool conv = conv_view_fits(layer);
     if (!conv && !is_product(layer)) {
-        return "gptq is for matrix products x W and for Conv in this build";
+        return "gptq and adaround are for matrix products x W and for Conv in this build";
     }
     const bool blocks = weight && weight->type == VALUE_FORMAT &&
                         weight->format->per != PER_DEFAULT && weight->format->per != PER_TENSOR &&
                         weight->format->per != PER_CHANNEL;
     if (conv && blocks && layer->k != layer->width) {
-        return "gptq of a Conv with a kernel wants weights `per channel` or `per tensor`";
+        return "gptq and adaround of a Conv with a kernel want weights `per channel` or `per tensor`";
     }
     return NULL;
 }
@@ -138,10 +138,12 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
         }
         planned->bias = wants_bias(step);
         *problem = !*problem && planned->bias ? bias_problem(planned, step) : *problem;
-        if (!*problem && round && str_is(round->text, "gptq")) {
-            planned->round = ROUND_GPTQ;
-            planned->round_value = round;
-            *problem = gptq_problem(layer, argument(step, "weight"));
+        for (PlanRound way = ROUND_GPTQ; !*problem && round && way <= ROUND_ADAROUND; way++) {
+            if (str_is(round->text, plan_round_name(way))) {
+                planned->round = way;
+                planned->round_value = round;
+                *problem = gram_problem(layer, argument(step, "weight"));
+            }
         }
     }
     return *problem == NULL;

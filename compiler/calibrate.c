@@ -129,6 +129,7 @@ static bool identify(Pass *p, StatsIdentity *id) {
     TRY(hash_model(p->s, p->plan->layers->model, id->model));
     TRY(dataset_hash(p->s, p->data, NULL, id->data));
     Buf asked = buf_on(p->s->arena);
+    buf_printf(&asked, "morc %s\n", MORC_VERSION); /* another may sum in another order */
     observations_print(&p->c->seen, &asked);
     crypto_hash_sha256(id->asked, (const uint8_t *)asked.data, asked.len);
     return true;

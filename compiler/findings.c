@@ -99,7 +99,7 @@ Findings *findings_take(const Solve *solve, const Calibration *calibration) {
 /* ---- of a layer */
 
 const GptqReport *found_rounding(const Findings *findings, const PlanLayer *planned) {
-    if (!findings || planned->round != ROUND_GPTQ || planned->tensor < 0) {
+    if (!findings || planned->round == ROUND_NEAREST || planned->tensor < 0) {
         return NULL;
     }
     const PlanTensor *tensor = &findings->plan->tensors.at[planned->tensor];

@@ -101,7 +101,7 @@ ObservationList observations(const Plan *plan, Arena *arena) {
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         const PlanLayer *planned = &plan->layers_planned.at[i];
         const Layer *layer = planned->layer;
-        const bool gram = planned->round == ROUND_GPTQ, walks = conv_view_fits(layer);
+        const bool gram = planned->round != ROUND_NEAREST, walks = conv_view_fits(layer);
         if (gram && walks) {
             const PlanUse use = input_of(layer);
             ask(plan, arena, &all, &use, layer, STAT_GRAM);

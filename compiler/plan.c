@@ -67,8 +67,8 @@ void plan_format_print(const PlanLayer *planned, Buf *out) {
     if (planned->format.method == METHOD_MSE) {
         buf_printf(out, ", mse");
     }
-    if (planned->round == ROUND_GPTQ) {
-        buf_printf(out, ", gptq");
+    if (planned->round != ROUND_NEAREST) {
+        buf_printf(out, ", %s", plan_round_name(planned->round));
     }
 }
 
@@ -286,7 +286,10 @@ static void dump_layer(const Plan *plan, const PlanLayer *planned, Buf *out) {
     if (planned->quantized) {
         buf_printf(out, "  quantize ");
         dump_format(&planned->format, out);
-        buf_printf(out, "%s\n", planned->round == ROUND_GPTQ ? " round gptq" : "");
+        if (planned->round != ROUND_NEAREST) {
+            buf_printf(out, " round %s", plan_round_name(planned->round));
+        }
+        buf_char(out, '\n');
     }
     if (planned->tensor >= 0) {
         buf_printf(out, "  tensor %d bits %.4f stored %llu\n", planned->tensor, planned->bits,

@@ -18,7 +18,8 @@ typedef struct PlanFormat {       /* a quantize(weight = ...) resolved for one l
     KernelMethod method;
 } PlanFormat;
 
-typedef enum PlanRound { ROUND_NEAREST, ROUND_GPTQ } PlanRound; /* how weights become codes */
+/* How weights become codes. Its words are those of `round`: plan_round_name. */
+typedef enum PlanRound { ROUND_NEAREST, ROUND_GPTQ, ROUND_ADAROUND } PlanRound;
 
 typedef struct PlanOwner {
     const Rule *rule;             /* NULL: nobody */
@@ -138,6 +139,7 @@ PlanLayer *plan_layer(const Plan *plan, const Layer *layer); /* NULL if no rule 
 void plan_input_print(const Plan *plan, const PlanLayer *layer, Buf *out);
 void plan_inputs_print(const Plan *plan, Buf *out);    /* a few lines: what data is needed for */
 void plan_inputs_dump(const Plan *plan, Buf *out);     /* ties and streams, stable text */
+const char *plan_round_name(PlanRound round);          /* "nearest", "gptq", "adaround" */
 void plan_format_print(const PlanLayer *layer, Buf *out); /* "2:4 int4 per block(64)", "float32" */
 /* Name of the stage that an owner belongs to; empty if the recipe has only one. */
 Str plan_stage(const Plan *plan, const PlanOwner *owner);

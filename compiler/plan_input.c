@@ -84,12 +84,23 @@ static void print_ties(const Plan *plan, Buf *out) {
     }
 }
 
-static size_t count_gptq(const Plan *plan) {
-    size_t count = 0;
-    for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        count += plan->layers_planned.at[i].round == ROUND_GPTQ;
+const char *plan_round_name(PlanRound round) {
+    static const char *const names[] = {
+        [ROUND_NEAREST] = "nearest", [ROUND_GPTQ] = "gptq", [ROUND_ADAROUND] = "adaround"};
+    return names[round];
+}
+
+static void print_rounds(const Plan *plan, Buf *out) {
+    for (PlanRound round = ROUND_GPTQ; round <= ROUND_ADAROUND; round++) {
+        size_t count = 0;
+        for (size_t i = 0; i < plan->layers_planned.len; i++) {
+            count += plan->layers_planned.at[i].round == round;
+        }
+        if (count) {
+            buf_printf(out, "  %-10s %.*s rounded by it\n", plan_round_name(round),
+                       STR_ARG(plural(out->arena, count, "weight")));
+        }
     }
-    return count;
 }
 
 static void print_evaluation(const PlanEvaluation *e, Buf *out) {
@@ -106,10 +117,7 @@ void plan_inputs_print(const Plan *plan, Buf *out) {
     }
     print_formats(plan, out);
     print_ties(plan, out);
-    if (count_gptq(plan)) {
-        buf_printf(out, "  gptq       %.*s rounded by it\n",
-                   STR_ARG(plural(out->arena, count_gptq(plan), "weight")));
-    }
+    print_rounds(plan, out);
     buf_printf(out, "  calibrate  %.*s: one pass over the data\n", STR_ARG(plan->data->name));
     print_evaluation(&plan->evaluation, out);
 }

@@ -82,8 +82,8 @@ static void write_layer(const Plan *plan, const PlanLayer *layer, Buf *out) {
         }
         buf_printf(out, "\", \"axis\": %d, \"method\": \"%s\"", format->axis,
                    format->method == METHOD_MSE ? "mse" : "max");
-        if (layer->round == ROUND_GPTQ) {
-            buf_printf(out, ", \"round\": \"gptq\"");
+        if (layer->round != ROUND_NEAREST) {
+            buf_printf(out, ", \"round\": \"%s\"", plan_round_name(layer->round));
         }
         write_stage(plan, &layer->owner[1], "weight_stage", out);
     }

@@ -3,6 +3,7 @@
 #include "compiler/batchnorm.h"
 #include "compiler/infer.h"
 #include "kernels/scale.h"
+#include "runtime/calib/adaround.h"
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/channel_scale.h"
 #include "runtime/calib/clip.h"
@@ -217,15 +218,44 @@ static Scales part(const Scales *all, int64_t first, int64_t rows) {
     return s;
 }
 
-static bool round_gptq(WeightWork *w, const Grid *grid) {
-    const int64_t count = w->rows.rows * w->rows.k;
-    const int64_t groups = w->planned->layer->groups, rows = w->rows.rows / groups;
+/* Rows [first, first + rows) of the weight, which meet one Gram matrix. */
+typedef struct RowGroup {
+    int64_t index, rows, at; /* of the group; its rows; elements before it */
+    const uint8_t *zero;
+    Scales scales;
+} RowGroup;
+
+static bool round_gptq(WeightWork *w, const Grid *grid, RowGroup *group, GptqReport *report) {
     const Value *said = w->planned->round_value;
     Gptq gptq = {.grid = grid, GPTQ_DEFAULTS};
-    gptq.scales &= groups == 1 || w->scales.row_step > 0; /* no group moves what all share */
+    /* no group moves what all share */
+    gptq.scales &= w->planned->layer->groups == 1 || w->scales.row_step > 0;
     gptq.order = natural_order(said) ? GPTQ_NATURAL : GPTQ_STATIC;
     gptq.damp = number_of(said, "damp", gptq.damp);
     gptq.block = (int64_t)number_of(said, "block", (double)gptq.block);
+    gptq.w = w->rows.w + group->at;
+    gptq.zero = group->zero;
+    gptq.gram = gram_of(w, group->index);
+    return gptq_round(&gptq, &group->scales, w->rounded + group->at, report, w->arena, w->spread);
+}
+
+static bool round_adaround(WeightWork *w, const Grid *grid, RowGroup *group, GptqReport *report) {
+    const Adaround adaround = {
+        .grid = grid,
+        .scales = &group->scales,
+        .w = w->rows.w + group->at,
+        .g = gram_narrow(w->arena, gram_of(w, group->index), w->rows.k),
+        .zero = group->zero,
+        .steps = (int)number_of(w->planned->round_value, "steps", 1000)};
+    double losses[2];
+    TRY(adaround_round(&adaround, w->rounded + group->at, losses, w->arena, w->spread));
+    *report = (GptqReport){.nearest = losses[0], .loss = losses[1]};
+    return true;
+}
+
+static bool round_rows(WeightWork *w, const Grid *grid) {
+    const int64_t count = w->rows.rows * w->rows.k;
+    const int64_t groups = w->planned->layer->groups, rows = w->rows.rows / groups;
     uint8_t *zero = NULL;
     if (w->planned->prune != PRUNE_NONE) {
         zero = arena_many(w->arena, uint8_t, (size_t)count);
@@ -235,27 +265,25 @@ static bool round_gptq(WeightWork *w, const Grid *grid) {
     }
     w->rounded = arena_many(w->arena, float, (size_t)count);
     GptqReport *report = &w->solve->rounded[w->planned - w->solve->plan->layers_planned.at];
-    for (int64_t group = 0; group < groups; group++) {
-        const int64_t first = group * rows, at = first * w->rows.k;
-        Scales scales = part(&w->scales, first, rows);
-        gptq.w = w->rows.w + at;
-        gptq.zero = zero ? zero + at : NULL;
-        gptq.gram = gram_of(w, group);
-        GptqReport part_report;
-        TRY(gptq_round(&gptq, &scales, w->rounded + at, &part_report, w->arena, w->spread));
-        report->nearest += part_report.nearest;
-        report->loss += part_report.loss;
-        report->dead += part_report.dead;
-        report->raises += part_report.raises;
-        report->plain |= part_report.plain;
+    const bool gptq = w->planned->round == ROUND_GPTQ;
+    for (int64_t i = 0; i < groups; i++) {
+        const int64_t at = i * rows * w->rows.k;
+        RowGroup group = {i, rows, at, zero ? zero + at : NULL, part(&w->scales, i * rows, rows)};
+        GptqReport one = {0};
+        TRY(gptq ? round_gptq(w, grid, &group, &one) : round_adaround(w, grid, &group, &one));
+        report->nearest += one.nearest;
+        report->loss += one.loss;
+        report->dead += one.dead;
+        report->raises += one.raises;
+        report->plain |= one.plain;
     }
     return true;
 }
 
 static bool decide(WeightWork *w) {
     const PlanLayer *planned = w->planned;
-    const bool gptq = planned->round == ROUND_GPTQ, clip = clips(planned);
-    if (!planned->quantized || !(gptq || clip)) {
+    const bool learned = planned->round != ROUND_NEAREST, clip = clips(planned);
+    if (!planned->quantized || !(learned || clip)) {
         return true;
     }
     const Grid grid = solve_grid(planned);
@@ -266,7 +294,7 @@ static bool decide(WeightWork *w) {
         const float *narrow = gram_narrow(w->arena, gram_of(w, 0), w->rows.k);
         TRY(clip_scales(&grid, w->rows.w, narrow, &w->scales, w->arena, w->spread));
     }
-    return !gptq || round_gptq(w, &grid);
+    return !learned || round_rows(w, &grid);
 }
 
 /* What a kernel op wants of a weight whose values and scales are decided. */

@@ -29,7 +29,7 @@ static const Param params[] = {
      .doc = "how weight scales are found"},
     {.name = "round",
      .type = PARAM_CHOICE,
-     .choices = "nearest | gptq | adaround* | stochastic*",
+     .choices = "nearest | gptq | adaround | stochastic*",
      .initial = "nearest",
      .doc = "how weights become codes"},
     {.name = "place",
@@ -111,8 +111,8 @@ static bool quantize_lower(Lowering *l, const Step *step) {
         zero = ir_value_of(op);
     }
     IrOp *encode = step_op(l, step, IR_OP(encode), name);
-    if (l->layer->round == ROUND_GPTQ) {
-        ir_set_word(l->ir, encode, "round", STR("gptq"));
+    if (l->layer->round != ROUND_NEAREST) {
+        ir_set_word(l->ir, encode, "round", str_from(plan_round_name(l->layer->round)));
     }
     if (l->layer->bias) {
         ir_set_word(l->ir, encode, "also", STR("bias"));

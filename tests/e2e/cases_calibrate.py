@@ -37,6 +37,7 @@ METHODS = {
     "awq": ("awq\nquantize(weight = int4 per block(128))", "", 1.20),
     "awq without clip": ("awq(clip = false)\nquantize(weight = int4 per block(128))", "", 1.20),
     "gptq": ("quantize(weight = int4 per block(128), round = gptq)", "", 1.20),
+    "adaround": ("quantize(weight = int4 per block(128), round = adaround(steps = 100))", "", 1.22),
     "awq and gptq": ("awq\nquantize(weight = int4 per block(128), round = gptq)", "", 1.15),
     "w4a8": ("awq\nquantize(weight = int4 per block(128), input = fp8)", "", 1.20),
 }
