@@ -1,7 +1,8 @@
 /* Products and factorizations of matrices, by OpenBLAS (its serial build: see the .c). Matrices are
- * row-major; ld is the distance of rows in elements. Every call runs on the caller's thread and may
- * be made from several threads at once. Results have the same bits for any number of threads on one
- * machine; another processor may have other kernels, which sum in another order. */
+ * row-major; ld is the distance of rows in elements. Every call runs on the caller's thread, one at
+ * a time, and may be made from several threads at once. Results have the same bits for any number
+ * of threads on one machine; another processor may have other kernels, which sum in another order.
+ */
 #ifndef RUNTIME_CALIB_LINEAR_ALGEBRA_H
 #define RUNTIME_CALIB_LINEAR_ALGEBRA_H
 #include <stdbool.h>
