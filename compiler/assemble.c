@@ -50,7 +50,8 @@ static bool add_job(Session *s, const IrGroup *group, const IrOp *op, const Mode
     assert(value && value->constant);
     if (ir_attr(op, "solved")) {
         assert((int64_t)solved->len == ir_int(op, "solved", -1));
-        Solved one = {.name = group->name, .kernel = assemble_kernel(op, metrics),
+        Solved one = {.name = group->name,
+                      .kernel = assemble_kernel(op, metrics),
                       .layer = first_layer(group)};
         one.source = tensor_bytes(s, value->constant, s->arena);
         vec_push(s->arena, solved, one);
@@ -106,7 +107,7 @@ void assemble_known(Schedule *schedule, const Layout *layout, const Facts *facts
 }
 
 bool assemble(Session *s, const Ir *ir, const Model *model, const Layout *layout,
-                    const Str files[2], bool metrics, SolvedList *solved, Schedule *out) {
+              const Str files[2], bool metrics, SolvedList *solved, Schedule *out) {
     for (int file = 0; file < 2; file++) {
         if (file == 0 || layout->size[file] > 0) {
             vec_push(s->arena, &out->files, (ScheduleFile){files[file], layout->size[file]});

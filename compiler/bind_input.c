@@ -112,7 +112,8 @@ static const char *gram_problem(const Layer *layer, const Value *weight) {
                         weight->format->per != PER_DEFAULT && weight->format->per != PER_TENSOR &&
                         weight->format->per != PER_CHANNEL;
     if (conv && blocks && layer->k != layer->width) {
-        return "gptq and adaround of a Conv with a kernel want weights `per channel` or `per tensor`";
+        return "gptq and adaround of a Conv with a kernel want weights `per channel` or `per "
+               "tensor`";
     }
     return NULL;
 }

@@ -26,7 +26,7 @@ struct CalibrationPass {
     Dataset *data;
     EngineObserver observer;
     Instrumented instrumented;
-    Span at; /* the `calibrate` */
+    Span at;      /* the `calibrate` */
     double saved; /* when the .morstat was written last */
 };
 
@@ -171,8 +171,7 @@ static bool open_model(Pass *p) {
     const EngineWish wish = {.get = p->c->get};
     p->engine = engine_need(s, &wish, p->at);
     TRY(p->engine);
-    p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s",
-                              STR_ARG(engine_version(p->engine)),
+    p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
     TRY(instrument(s, p->arena, p->c->model_path, p->plan, &p->c->seen, &p->instrumented));
     p->observer = (EngineObserver){p, see};
@@ -196,8 +195,11 @@ static bool run_batch(Pass *p, int64_t index, size_t inputs, DataTensor *tensors
     size_t count = 0;
     for (size_t i = 0; i < inputs; i++) {
         if (tensors[i].data || tensors[i].size == 0) {
-            in[count++] = (EngineTensor){tensors[i].name, tensors[i].type, tensors[i].rank,
-                                         tensors[i].dims, (void *)(uintptr_t)tensors[i].data,
+            in[count++] = (EngineTensor){tensors[i].name,
+                                         tensors[i].type,
+                                         tensors[i].rank,
+                                         tensors[i].dims,
+                                         (void *)(uintptr_t)tensors[i].data,
                                          (size_t)tensors[i].size};
         }
     }

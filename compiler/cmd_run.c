@@ -368,6 +368,7 @@ static bool execute(Run *r, Compiled *compiled) {
         if (notes.len) {
             console_say(r->c, "%s", notes.data);
         }
+        run_report_rounding(r->c, r->plan, r->found);
         run_report_summary(r->c, r->plan, path, &report, clock_seconds() - r->start);
     }
     if (reported && r->report && !r->c->quiet) {

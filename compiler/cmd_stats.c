@@ -45,7 +45,8 @@ static bool merge_file(Session *s, Stats *into, Str path) {
         return refuse(s, path, "it is about the same data");
     }
     if (!into->complete || !from->complete) {
-        return refuse(s, path, "a run that was stopped wrote it, or the file before: finish it first");
+        return refuse(s, path,
+                      "a run that was stopped wrote it, or the file before: finish it first");
     }
     const char *why = stats_merge(into, from);
     if (why) {
@@ -65,9 +66,8 @@ static bool merge(Console *c, const Args *args) {
     }
     TRY(morstat_write(into, args->output));
     if (!c->quiet) {
-        console_say(c, "wrote %s: %zu tensors, %llu batches\n",
-                    str_safe_c(s->arena, args->output), into->by_name.len,
-                    (unsigned long long)into->batches);
+        console_say(c, "wrote %s: %zu tensors, %llu batches\n", str_safe_c(s->arena, args->output),
+                    into->by_name.len, (unsigned long long)into->batches);
     }
     stats_close(into);
     return true;

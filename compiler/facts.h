@@ -46,7 +46,9 @@ typedef enum TagKind { TAG_JOB, TAG_SOLVED, TAG_FACT } TagKind;
 static inline int64_t tag_make(TagKind kind, int64_t number, int out) {
     return (int64_t)kind << TAG_KIND_BITS | (number * OUT_COUNT + out);
 }
-static inline TagKind tag_kind(int64_t tag) { return (TagKind)(tag >> TAG_KIND_BITS); }
+static inline TagKind tag_kind(int64_t tag) {
+    return (TagKind)(tag >> TAG_KIND_BITS);
+}
 static inline int64_t tag_number(int64_t tag) {
     return (tag & ((INT64_C(1) << TAG_KIND_BITS) - 1)) / OUT_COUNT;
 }

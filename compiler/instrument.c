@@ -34,8 +34,8 @@ static Str observe(Model *model, const Plan *plan, const Observation *seen, int6
     attribute->i = slot;
     Onnx__NodeProto *proto = arena_new(arena, Onnx__NodeProto);
     onnx__node_proto__init(proto);
-    const Str name = model_fresh_name(
-        model, str_format(arena, "%.*s_observed", STR_ARG(seen->value->name)));
+    const Str name =
+        model_fresh_name(model, str_format(arena, "%.*s_observed", STR_ARG(seen->value->name)));
     proto->op_type = (char *)(uintptr_t)OBSERVE_OP;
     proto->domain = (char *)(uintptr_t)OBSERVE_DOMAIN;
     proto->name = (char *)str_c(arena, name);
@@ -54,8 +54,8 @@ static Str observe(Model *model, const Plan *plan, const Observation *seen, int6
 static void gather(const Layout *layout, uint8_t *to) {
     for (size_t i = 0; i < layout->pieces.len; i++) {
         const Piece *piece = &layout->pieces.at[i];
-        const void *from = piece->kind == PIECE_MEMORY ? piece->bytes
-                                                       : piece->input->data + piece->input_offset;
+        const void *from =
+            piece->kind == PIECE_MEMORY ? piece->bytes : piece->input->data + piece->input_offset;
         if (piece->size) {
             memcpy(to + piece->offset, from, (size_t)piece->size);
         }

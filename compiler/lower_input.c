@@ -31,11 +31,12 @@ static IrValue *known(Ir *ir, Facts *facts, IrGroup *group, const Fact *fact, in
 /* A new initializer that holds a fact. */
 static IrValue *store(Stream *t, FactKind kind, const char *suffix, int type, int64_t count) {
     const Str base = t->stream->value->name;
-    Fact fact = {.name = ir_fresh_name(t->ir, str_format(t->ir->arena, "%.*s%s", STR_ARG(base), suffix)),
-                 .kind = kind,
-                 .index = kind == FACT_DIVIDE ? t->stream->tie : t->number,
-                 .type = type,
-                 .count = count};
+    Fact fact = {
+        .name = ir_fresh_name(t->ir, str_format(t->ir->arena, "%.*s%s", STR_ARG(base), suffix)),
+        .kind = kind,
+        .index = kind == FACT_DIVIDE ? t->stream->tie : t->number,
+        .type = type,
+        .count = count};
     IrValue *data = known(t->ir, t->facts, t->group, &fact, kind == FACT_DIVIDE ? 1 : 0);
     IrOp *op = ir_op(t->ir, t->group, IR_OP(store));
     ir_arg(t->ir, op, data);
@@ -218,7 +219,10 @@ void lower_inputs(const Plan *plan, Facts *facts, Ir *ir) {
         if (plan->streams.at[i].uses.len == 0) {
             continue;
         }
-        Stream t = {.ir = ir, .facts = facts, .plan = plan, .stream = &plan->streams.at[i],
+        Stream t = {.ir = ir,
+                    .facts = facts,
+                    .plan = plan,
+                    .stream = &plan->streams.at[i],
                     .number = (int)i};
         lower_stream(&t);
         const int64_t opset = stream_opset(t.stream);

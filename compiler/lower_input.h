@@ -3,11 +3,10 @@
  *
  *     group "x"   %0 = value name="x"                      group "norm.weight"
  *                 %1 = known fact="x.divide"                   %0 = weight
- *                 %2 = store %1                                %1 = known fact="norm.weight.absorbed"
- *                 %3 = node %0, %2 op=Mul                      rewrite %1
- *                 %4 = node %3, scale, zero op=QuantizeLinear
- *                 %5 = node %4, scale, zero op=DequantizeLinear
- *                 use %5 node=7 slot=0                                                          */
+ *                 %2 = store %1                                %1 = known
+ * fact="norm.weight.absorbed" %3 = node %0, %2 op=Mul                      rewrite %1 %4 = node %3,
+ * scale, zero op=QuantizeLinear %5 = node %4, scale, zero op=DequantizeLinear use %5 node=7 slot=0
+ */
 #ifndef COMPILER_LOWER_INPUT_H
 #define COMPILER_LOWER_INPUT_H
 #include "compiler/facts.h"

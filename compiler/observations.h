@@ -7,13 +7,13 @@
 #include "runtime/calib/stats.h"
 
 typedef struct Observation {
-    Str name;               /* of the value; with the number of its graph where that is not main */
+    Str name; /* of the value; with the number of its graph where that is not main */
     const ValueInfo *value;
-    const Graph *graph;     /* of the readers */
-    int node, slot;         /* the first reader in graph order: the value is seen in front of it */
-    unsigned what;          /* of StatWhat */
-    bool channels;          /* its last dimension counts channels; else it is one row of numbers */
-    const Layer *conv;      /* the first that reads it so; NULL: the value as it lies */
+    const Graph *graph; /* of the readers */
+    int node, slot;     /* the first reader in graph order: the value is seen in front of it */
+    unsigned what;      /* of StatWhat */
+    bool channels;      /* its last dimension counts channels; else it is one row of numbers */
+    const Layer *conv;  /* the first that reads it so; NULL: the value as it lies */
 } Observation;
 typedef Vec(Observation) ObservationList;
 

@@ -339,6 +339,24 @@ void run_report_device(Console *c, const DeviceChoice *d) {
     }
 }
 
+void run_report_rounding(Console *c, const Plan *plan, const Findings *found) {
+    const PlanLayer *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; found && i < plan->layers_planned.len; i++) {
+        const GptqReport *report = found_rounding(found, &plan->layers_planned.at[i]);
+        if (report && report->plain) {
+            first = first ? first : &plan->layers_planned.at[i];
+            count++;
+        }
+    }
+    if (count) {
+        console_say(c, "%zu layer%s rounded to nearest, first %s: what it reads has no Gram matrix "
+                       "that gptq could use\n",
+                    count, count == 1 ? "" : "s",
+                    str_safe_c(c->s->arena, first->layer->path));
+    }
+}
+
 void run_report_summary(Console *c, const Plan *plan, Str written, const RunReport *report,
                         double seconds) {
     Session *s = c->s;

@@ -22,6 +22,8 @@ void run_report_device(Console *c, const DeviceChoice *device);
 /* Of the whole model, where the plan evaluates it. */
 void run_report_evaluates(Console *c, const Plan *plan, const Evaluation *e); /* before it */
 void run_report_model(Console *c, const Plan *plan, const Evaluation *e);
+/* Weights that gptq had to round to nearest; nothing if there are none. */
+void run_report_rounding(Console *c, const Plan *plan, const Findings *found);
 /* written: where the model went; seconds: of the whole run. */
 void run_report_summary(Console *c, const Plan *plan, Str written, const RunReport *report,
                         double seconds);

@@ -1,4 +1,5 @@
-/* Weights that data change (solve_weight.h): steps of edit in their order, scales, rounding, codes. */
+/* Weights that data change (solve_weight.h): steps of edit in their order, scales, rounding, codes.
+ */
 #include "compiler/solve_weight.h"
 #include "compiler/batchnorm.h"
 #include "compiler/infer.h"
@@ -31,7 +32,9 @@ Grid solve_grid(const PlanLayer *planned) {
     return (Grid){.format = f->element,
                   .granule = f->granule,
                   .block = f->block,
-                  .scale_type = f->scale ? f->scale->onnx_type : own == K_DOUBLE ? K_FLOAT : own,
+                  .scale_type = f->scale          ? f->scale->onnx_type
+                                : own == K_DOUBLE ? K_FLOAT
+                                                  : own,
                   .method = f->method};
 }
 
@@ -163,8 +166,8 @@ typedef struct WeightWork {
     const PlanLayer *planned;
     const Spread *spread;
     Arena *arena;
-    Rows rows;      /* what there is to round */
-    bool given;     /* scales and values are decided: */
+    Rows rows;  /* what there is to round */
+    bool given; /* scales and values are decided: */
     Scales scales;
     float *rounded; /* [rows][k]; NULL: to the nearest */
 } WeightWork;
@@ -240,13 +243,12 @@ static bool round_gptq(WeightWork *w, const Grid *grid, RowGroup *group, GptqRep
 }
 
 static bool round_adaround(WeightWork *w, const Grid *grid, RowGroup *group, GptqReport *report) {
-    const Adaround adaround = {
-        .grid = grid,
-        .scales = &group->scales,
-        .w = w->rows.w + group->at,
-        .g = gram_narrow(w->arena, gram_of(w, group->index), w->rows.k),
-        .zero = group->zero,
-        .steps = (int)number_of(w->planned->round_value, "steps", 1000)};
+    const Adaround adaround = {.grid = grid,
+                               .scales = &group->scales,
+                               .w = w->rows.w + group->at,
+                               .g = gram_narrow(w->arena, gram_of(w, group->index), w->rows.k),
+                               .zero = group->zero,
+                               .steps = (int)number_of(w->planned->round_value, "steps", 1000)};
     double losses[2];
     TRY(adaround_round(&adaround, w->rounded + group->at, losses, w->arena, w->spread));
     *report = (GptqReport){.nearest = losses[0], .loss = losses[1]};

@@ -1,6 +1,6 @@
-/* Work that may run on several threads, whoever owns them: the engine's own while a model runs, ours
- * otherwise. Code that takes a Spread cuts its work by the shapes alone, never by the number of
- * threads, so that its result has the same bits on any of them. */
+/* Work that may run on several threads, whoever owns them: the engine's own while a model runs,
+ * ours otherwise. Code that takes a Spread cuts its work by the shapes alone, never by the number
+ * of threads, so that its result has the same bits on any of them. */
 #ifndef MORC_RUNTIME_BASE_SPREAD_H
 #define MORC_RUNTIME_BASE_SPREAD_H
 

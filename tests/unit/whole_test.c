@@ -26,8 +26,8 @@ static Kernel any_kernel(void) {
     k.view = below(2) ? (KernelView){1, rows, columns} : (KernelView){rows, columns, 1};
     k.block = k.granule == GRANULE_BLOCK ? 1 + below(40) : 0;
     k.scale_type = k.granule == GRANULE_BLOCK && !k.format->asymmetric && below(3) == 0 ? 17
-                   : below(2)                                                         ? 1
-                                                                                      : 10;
+                   : below(2)                                                           ? 1
+                                                                                        : 10;
     k.method = below(4) == 0 ? METHOD_MSE : METHOD_MAX;
     k.prune = below(4) == 0 ? PRUNE_RATIO : PRUNE_NONE;
     k.zeros = k.count / 3;
@@ -38,8 +38,7 @@ static Kernel any_kernel(void) {
 
 static void assert_same(const Kernel *k, void *const a[OUT_COUNT], void *const b[OUT_COUNT]) {
     for (int out = 0; out < OUT_COUNT; out++) {
-        assert_memory_equal(a[out], b[out],
-                            (size_t)kernel_output_size(k, (KernelOutput)out));
+        assert_memory_equal(a[out], b[out], (size_t)kernel_output_size(k, (KernelOutput)out));
     }
 }
 
