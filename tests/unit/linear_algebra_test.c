@@ -1,6 +1,5 @@
 /* Products and factors against plain loops. */
 #include "unit.h"
-#include "many_threads.h"
 #include "random_layer.h"
 #include "runtime/calib/linear_algebra.h"
 
@@ -76,56 +75,9 @@ static void what_has_no_factor_says_so(void **state) {
 
 enum { SIDE = 160, CALLS = 4000 };
 
-typedef struct Many {
-    const float *a, *b, *expected;
-    atomic_int wrong;
-} Many;
-
-static void multiply_and_compare(void *user, size_t i) {
-    Many *t = user;
-    float *c = malloc(SIDE * SIDE * sizeof *c);
-    const int64_t m = 1 + (int64_t)i % 32; /* strips of several heights, as callers have them */
-    matrix_multiply(&(Product){.m = m,
-                               .n = SIDE,
-                               .k = SIDE,
-                               .a = t->a,
-                               .lda = SIDE,
-                               .b = t->b,
-                               .ldb = SIDE,
-                               .c = c,
-                               .ldc = SIDE,
-                               .alpha = 1});
-    if (memcmp(c, t->expected, (size_t)m * SIDE * sizeof *c) != 0) {
-        atomic_fetch_add(&t->wrong, 1);
-    }
-    free(c);
-}
-
-/* Small integers: exact in whatever order they are summed. */
-static void products_of_many_threads_do_not_meet(void **state) {
-    (void)state;
-    static float a[SIDE * SIDE], b[SIDE * SIDE], expected[SIDE * SIDE];
-    for (int i = 0; i < SIDE * SIDE; i++) {
-        a[i] = (float)below(9) - 4;
-        b[i] = (float)below(9) - 4;
-    }
-    for (int i = 0; i < SIDE; i++) {
-        for (int j = 0; j < SIDE; j++) {
-            for (int k = 0; k < SIDE; k++) {
-                expected[i * SIDE + j] += a[i * SIDE + k] * b[k * SIDE + j];
-            }
-        }
-    }
-    Many many = {a, b, expected, 0};
-    const Spread spread = many_threads(16);
-    assert_true(spread_run(&spread, multiply_and_compare, &many, CALLS));
-    assert_int_equal(atomic_load(&many.wrong), 0);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(products_are_sums),
                                        cmocka_unit_test(factors_multiply_back),
-                                       cmocka_unit_test(what_has_no_factor_says_so),
-                                       cmocka_unit_test(products_of_many_threads_do_not_meet)};
+                                       cmocka_unit_test(what_has_no_factor_says_so)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
