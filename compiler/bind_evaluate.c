@@ -32,20 +32,11 @@ static const Expr *first_asked(const PlanEvaluation *e) {
 
 /* ---- the data */
 
-static const Step *find_step(const StepList *steps, const char *name) {
-    for (size_t i = 0; i < steps->len; i++) {
-        if (strcmp(steps->at[i]->schema->name, name) == 0) {
-            return steps->at[i];
-        }
-    }
-    return NULL;
-}
-
 /* The recipe's own goes before those that it includes. */
 static const Step *find_evaluate(const Recipe *recipe) {
     const Step *found = NULL;
     for (size_t i = 0; i < recipe->stages.len; i++) {
-        const Step *step = find_step(&recipe->stages.at[i].settings, "evaluate");
+        const Step *step = steps_find(&recipe->stages.at[i].settings, "evaluate");
         const bool own = step && step->span.source == recipe->source;
         found = step && (!found || own) ? step : found;
     }
@@ -57,9 +48,9 @@ static const Step *find_calibrate(const Plan *plan) {
     const Step *found = plan->data_step;
     for (size_t i = 0; i < plan->recipe->stages.len && !found; i++) {
         const Stage *stage = &plan->recipe->stages.at[i];
-        found = find_step(&stage->settings, "calibrate");
+        found = steps_find(&stage->settings, "calibrate");
         for (size_t k = 0; k < stage->rules.len && !found; k++) {
-            found = find_step(&stage->rules.at[k].steps, "calibrate");
+            found = steps_find(&stage->rules.at[k].steps, "calibrate");
         }
     }
     return found;

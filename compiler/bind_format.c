@@ -135,13 +135,8 @@ static bool is_step(const Step *step, const char *name) {
     return strcmp(step->schema->name, name) == 0;
 }
 
-static const Value *argument(const Step *step, const char *name) {
-    const BoundArg *arg = step_arg(step, name);
-    return arg ? arg->value : NULL;
-}
-
 static Problem do_prune(const Step *step, PlanLayer *planned) {
-    const Value *amount = argument(step, "pattern");
+    const Value *amount = step_value(step, "pattern");
     if (!amount) {
         return PROBLEM_NONE;
     }
@@ -160,7 +155,7 @@ static Problem do_prune(const Step *step, PlanLayer *planned) {
 }
 
 static Problem do_quantize(const Step *step, PlanLayer *planned) {
-    const Value *weight = argument(step, "weight"), *method = argument(step, "method");
+    const Value *weight = step_value(step, "weight"), *method = step_value(step, "method");
     if (!weight || weight->type != VALUE_FORMAT || weight->format->none) {
         return PROBLEM_NONE;
     }

@@ -11,11 +11,6 @@ static bool is_step(const Step *step, const char *name) {
     return strcmp(step->schema->name, name) == 0;
 }
 
-static const Value *argument(const Step *step, const char *name) {
-    const bool has = step && schema_param(step->schema, str_from(name));
-    return has ? step_arg(step, name)->value : NULL;
-}
-
 /* ---- one step on one layer */
 
 /* x W of a matrix, x on the left and not transposed: factors go along its last dimension. */
@@ -26,7 +21,7 @@ static bool is_product(const Layer *layer) {
 }
 
 static const FormatValue *format_of(const Step *step, const char *role) {
-    const Value *value = argument(step, role);
+    const Value *value = step_value(step, role);
     return value && value->type == VALUE_FORMAT && !value->format->none ? value->format : NULL;
 }
 
@@ -35,7 +30,7 @@ const FormatValue *wished_format(const PlanLayer *planned, const char *role) {
 }
 
 static bool wants_bias(const Step *step) {
-    const Value *bias = argument(step, "bias");
+    const Value *bias = step_value(step, "bias");
     return bias && str_is(bias->text, "int32");
 }
 
@@ -77,7 +72,7 @@ static const char *bias_problem(const PlanLayer *planned, const Step *step) {
     const Tensor *t = adds && bias ? bias->constant : NULL;
     const bool row =
         t && t->rank == 1 && t->type == 1 && t->count == layer->weight->dims[layer->channel_axis];
-    const Value *place = argument(step, "place");
+    const Value *place = step_value(step, "place");
     const bool norm = !(place && str_is(place->text, "exact")) && batchnorm_behind(layer);
     return row || norm ? NULL : "it has no bias of its own, one constant for each output";
 }
@@ -130,7 +125,7 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
         *(is_step(step, "awq") ? &planned->awq_step : &planned->smooth_step) = step;
     } else if (is_step(step, "quantize")) {
         static const char *const roles[] = {"input", "output", "kv"};
-        const Value *round = argument(step, "round");
+        const Value *round = step_value(step, "round");
         for (int i = 0; i < 3 && !*problem; i++) {
             const FormatValue *format = format_of(step, roles[i]);
             planned->quantize_step = format ? step : planned->quantize_step;
@@ -143,7 +138,7 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
             if (str_is(round->text, plan_round_name(way))) {
                 planned->round = way;
                 planned->round_value = round;
-                *problem = gram_problem(layer, argument(step, "weight"));
+                *problem = gram_problem(layer, step_value(step, "weight"));
             }
         }
     }
@@ -158,28 +153,19 @@ bool needs_data(const PlanLayer *planned) {
 
 /* ---- the setting in force */
 
-static const Step *find_step(const StepList *steps, const char *name) {
-    for (size_t i = 0; i < steps->len; i++) {
-        if (is_step(steps->at[i], name)) {
-            return steps->at[i];
-        }
-    }
-    return NULL;
-}
-
 /* Of the rule that asks for data, else of its stage. */
 static const Step *setting_of(const Bind *b, const PlanLayer *planned) {
     const Step *found = NULL;
     for (int p = 1; p >= 0 && !found; p--) {
         const PlanOwner *owner = &planned->owner[p];
         if (owner->rule) {
-            found = find_step(&owner->rule->steps, "calibrate");
+            found = steps_find(&owner->rule->steps, "calibrate");
         }
     }
     for (int p = 1; p >= 0 && !found; p--) {
         const PlanOwner *owner = &planned->owner[p];
         if (owner->rule) {
-            found = find_step(&b->recipe->stages.at[owner->stage].settings, "calibrate");
+            found = steps_find(&b->recipe->stages.at[owner->stage].settings, "calibrate");
         }
     }
     return found;
@@ -202,7 +188,7 @@ static void report_data(Bind *b, const PlanLayer *planned) {
 static void take_data(Bind *b, PlanLayer *planned) {
     Plan *plan = b->plan;
     planned->calibrate = setting_of(b, planned);
-    const Value *data = planned->calibrate ? argument(planned->calibrate, "data") : NULL;
+    const Value *data = step_value(planned->calibrate, "data");
     if (!data || data->type != VALUE_DATA) {
         return;
     }
@@ -328,7 +314,7 @@ void bind_inputs(Bind *b) {
         planned->tie = tie_of(b, &ties, (int)i);
     }
     for (size_t i = 0; i < plan->ties.len; i++) {
-        const Value *fold = argument(plan->ties.at[i].step, "fold");
+        const Value *fold = step_value(plan->ties.at[i].step, "fold");
         if (!fold || !str_is(fold->text, "never")) {
             find_folds(b, &plan->ties.at[i]);
         }

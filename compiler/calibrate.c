@@ -2,16 +2,17 @@
 #include "compiler/calibrate.h"
 #include <sodium.h>
 #include <string.h>
-#include <time.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #include "compiler/conv_view.h"
 #include "compiler/data_wish.h"
 #include "compiler/instrument.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/data.h"
 #include "runtime/calib/morstat.h"
 #include "runtime/engine/observe.h"
+#include "runtime/exec/spread_threads.h"
 
 enum { SAVE_SECONDS = 10 }; /* between two writings of the .morstat */
 
@@ -29,12 +30,6 @@ struct CalibrationPass {
     Span at;      /* the `calibrate` */
     double saved; /* when the .morstat was written last */
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- what the engine shows */
 
@@ -90,9 +85,18 @@ static bool hash_model(Session *s, const Model *model, uint8_t out[32]) {
 /* Parts of a data set that were joined on purpose (morc stats merge): of the recipe's model and
  * wish, whatever the data. */
 static bool fits_merged(const Stats *stats, const StatsIdentity *id) {
-    return stats && stats->complete && memcmp(stats->identity.model, id->model, 32) == 0 &&
+    return stats->complete && memcmp(stats->identity.model, id->model, 32) == 0 &&
            memcmp(stats->identity.asked, id->asked, 32) == 0 &&
            memcmp(stats->identity.data, CALIBRATE_MERGED, strlen(CALIBRATE_MERGED)) == 0;
+}
+
+/* Only statistics are ever replaced by statistics. */
+static bool refuse_file(Pass *p, const char *wrong) {
+    const char *path = str_safe_c(p->s->arena, p->c->stats_path);
+    Diag *d = diag_error(p->s, "E1103", NO_SPAN, "statistics would replace %s", path);
+    diag_note(d, "it %s", wrong);
+    diag_help(d, "--stats FILE keeps them elsewhere, --stats none nowhere");
+    return false;
 }
 
 /* Statistics of the same model, data and wish that an earlier run has kept; NULL: none. */
@@ -104,16 +108,16 @@ static bool take_kept(Pass *p, const StatsIdentity *id) {
     }
     const char *why = NULL;
     p->c->stats = morstat_open(s, p->c->stats_path, id, &why);
-    if (!p->c->stats && why && p->c->args->stats.len) {
-        const char *other = NULL;
-        Stats *merged = morstat_open(s, p->c->stats_path, NULL, &other);
-        p->c->stats = fits_merged(merged, id) ? merged : NULL;
-        if (merged && !p->c->stats) {
-            stats_close(merged);
+    if (!p->c->stats) {
+        TRY(why); /* else it is reported */
+        const char *wrong = NULL;
+        Stats *others = morstat_open(s, p->c->stats_path, NULL, &wrong);
+        TRY(others || (wrong && refuse_file(p, wrong)));
+        if (p->c->args->stats.len && fits_merged(others, id)) {
+            p->c->stats = others;
+        } else {
+            stats_close(others);
         }
-    }
-    if (!p->c->stats && !why) {
-        return false; /* reported */
     }
     p->c->kept = p->c->stats != NULL;
     p->c->why_new = p->c->stats ? NULL : why;
@@ -121,13 +125,16 @@ static bool take_kept(Pass *p, const StatsIdentity *id) {
 }
 
 static bool keep(Pass *p) {
-    p->saved = now();
+    p->saved = clock_seconds();
     return !p->c->stats_path.len || morstat_write(p->c->stats, p->c->stats_path);
 }
 
 static bool identify(Pass *p, StatsIdentity *id) {
     TRY(hash_model(p->s, p->plan->layers->model, id->model));
-    TRY(dataset_hash(p->s, p->data, NULL, id->data));
+    SpreadThreads *threads = spread_threads_open(p->s);
+    const bool hashed = dataset_hash(p->s, p->data, spread_threads(threads), id->data);
+    spread_threads_close(p->s, threads);
+    TRY(hashed);
     Buf asked = buf_on(p->s->arena);
     buf_printf(&asked, "morc %s\n", MORC_VERSION); /* another may sum in another order */
     observations_print(&p->c->seen, &asked);
@@ -158,14 +165,6 @@ static bool fail(Pass *p, const char *what, Str why) {
     return false;
 }
 
-static Str folder_of(Arena *arena, Str path) {
-    size_t end = path.len;
-    while (end > 0 && path.data[end - 1] != '/') {
-        end--;
-    }
-    return end ? str_copy(arena, str_slice(path, 0, end)) : STR(".");
-}
-
 static bool open_model(Pass *p) {
     Session *s = p->s;
     const EngineWish wish = {.get = p->c->get};
@@ -173,13 +172,11 @@ static bool open_model(Pass *p) {
     TRY(p->engine);
     p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
-    TRY(instrument(s, p->arena, p->c->model_path, p->plan, &p->c->seen, &p->instrumented));
+    TRY(instrument(s, p->arena, p->c->model_path, &p->c->seen, &p->instrumented));
     p->observer = (EngineObserver){p, see};
     const EngineLoad load = {.bytes = p->instrumented.bytes,
                              .size = p->instrumented.size,
-                             .folder = p->plan->layers->model->has_external
-                                           ? folder_of(s->arena, p->c->model_path)
-                                           : (Str){0},
+                             .folder = model_data_folder(s, p->plan->layers->model),
                              .observer = &p->observer,
                              .finishes = true}; /* statistics hold whole batches */
     Str why = {0};
@@ -224,13 +221,13 @@ static bool run_data(Pass *p) {
     data_inputs_of_model(s, p->plan->layers->model, &inputs);
     DataTensor *tensors = arena_many(p->arena, DataTensor, inputs + 1);
     EngineTensor *in = arena_many(p->arena, EngineTensor, inputs + 1);
-    p->saved = now();
+    p->saved = clock_seconds();
     for (int64_t i = (int64_t)stats->batches; i < batches; i++) {
         if (s->progress) {
             s->progress(s->progress_user, "calibrate", (uint64_t)i, (uint64_t)batches);
         }
         const bool stopped = session_stopped(s);
-        if (stopped || now() - p->saved > SAVE_SECONDS) {
+        if (stopped || clock_seconds() - p->saved > SAVE_SECONDS) {
             TRY(keep(p) && !stopped);
         }
         TRY(run_batch(p, i, inputs, tensors, in));
@@ -254,7 +251,7 @@ static void begin_statistics(Pass *p, const StatsIdentity *id) {
 }
 
 bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
-    const double begin = now();
+    const double begin = clock_seconds();
     c->seen = observations(plan, s->arena);
     Pass *p = c->pass = arena_new(s->arena, Pass);
     *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span, .arena = arena_open()};
@@ -264,7 +261,7 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
         c->samples = dataset_samples(p->data);
         begin_statistics(p, &id);
     }
-    c->seconds = now() - begin;
+    c->seconds = clock_seconds() - begin;
     if (!ok || (!c->stats->complete && !open_model(p))) {
         calibrate_close(s, c);
         return false;
@@ -273,9 +270,9 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
 }
 
 bool calibrate(Session *s, Calibration *c) {
-    const double begin = now();
+    const double begin = clock_seconds();
     const bool ok = c->stats->complete || run_data(c->pass);
-    c->seconds += now() - begin;
+    c->seconds += clock_seconds() - begin;
     calibrate_close(s, c);
     return ok;
 }

@@ -12,6 +12,7 @@
 #include "compiler/run_report.h"
 #include "compiler/solve.h"
 #include "lang/parse.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/sanitize.h"
 

@@ -16,8 +16,8 @@
 #include "compiler/superseded.h"
 #include "compiler/assemble.h"
 #include "compiler/verify.h"
+#include "runtime/base/clock.h"
 #include <assert.h>
-#include <time.h>
 
 struct Compiled {
     const Plan *plan;
@@ -179,23 +179,17 @@ static bool inputs_unchanged(Session *s, const Model *model) {
     return true;
 }
 
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 /* Sync, then read back what lies on the disk. */
 static bool finish_files(Session *s, Compiled *c, RunReport *report) {
-    const double begin = seconds_now();
+    const double begin = clock_seconds();
     for (size_t i = 0; i < c->schedule.files.len; i++) {
         TRY(output_sync(c->files[i]));
     }
-    const double synced = seconds_now();
+    const double synced = clock_seconds();
     report->seconds_sync = synced - begin;
     int data_fd = c->files[1] ? c->files[1]->fd : -1;
     const bool ok = model_check_written(s, c->files[0]->fd, c->files[0]->path, data_fd, &c->layout);
-    report->seconds_check = seconds_now() - synced;
+    report->seconds_check = clock_seconds() - synced;
     return ok;
 }
 
@@ -203,9 +197,9 @@ static bool settle_data(Session *s, Compiled *c, RunReport *report) {
     if (!c->files[1]) {
         return true;
     }
-    const double begin = seconds_now();
+    const double begin = clock_seconds();
     const bool ok = data_name_settle(s, c->files, &c->schedule, c->placeholder, &c->data_file);
-    report->seconds_hash = seconds_now() - begin;
+    report->seconds_hash = clock_seconds() - begin;
     report->data_file = c->data_file;
     return ok;
 }
@@ -224,7 +218,7 @@ const Schedule *compiled_schedule(const Compiled *c) {
 
 bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResult *results,
                       RunReport *report) {
-    const double begin = seconds_now();
+    const double begin = clock_seconds();
     *report = (RunReport){.output_size = c->layout.size[0] + c->layout.size[1]};
     name_outputs(s, c, out_path);
     assemble_known(&c->schedule, &c->layout, c->facts, &c->solved);
@@ -235,7 +229,7 @@ bool compiled_execute(Session *s, Compiled *c, Gpu *gpu, Str out_path, LayerResu
         compiled_discard(c);
         return false;
     }
-    report->seconds_total = seconds_now() - begin;
+    report->seconds_total = clock_seconds() - begin;
     fill_results(c, results);
     return true;
 }

@@ -1,15 +1,9 @@
 /* See console.h. */
 #include "compiler/console.h"
+#include "runtime/base/clock.h"
 #include <stdlib.h>
-#include <time.h>
 #include "runtime/base/limits.h"
 #include "runtime/base/sanitize.h"
-
-double clock_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* JSON objects live on the arena of the run that builds them, so that an allocation failure in the
  * middle of one leaks nothing; between runs cJSON is as it always is. */

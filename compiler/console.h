@@ -29,6 +29,5 @@ void console_progress(void *console, const char *pass, uint64_t done, uint64_t t
 void console_progress_end(Console *c);
 int exit_of_code(Str code);                               /* E0301 -> 1, E1003 -> 5, ... */
 void json_text(cJSON *object, const char *key, Str text); /* adds a sanitised, valid UTF-8 string */
-double clock_seconds(void);
 
 #endif

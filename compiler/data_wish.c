@@ -75,18 +75,9 @@ const DataInput *data_inputs_of_model(Session *s, const Model *model, size_t *co
 
 /* ---- data of a recipe */
 
-static const BoundArg *find_arg(const Data *data, const char *name) {
-    for (size_t i = 0; i < data->args.len; i++) {
-        if (str_is(str_from(name), data->args.at[i].param->name)) {
-            return &data->args.at[i];
-        }
-    }
-    return NULL;
-}
-
 /* What was written, or the default if `defaults`; else `otherwise`. */
 static int64_t int_arg(const Data *data, const char *name, bool defaults, int64_t otherwise) {
-    const BoundArg *arg = find_arg(data, name);
+    const BoundArg *arg = args_find(&data->args, name);
     return arg && arg->value && (arg->given || defaults) ? arg->value->integer : otherwise;
 }
 
@@ -100,7 +91,7 @@ static Str folder_of(Arena *arena, const Source *source) {
 }
 
 static bool shape_arg(Session *s, const Data *data, DataWish *out) {
-    const BoundArg *arg = find_arg(data, "shape");
+    const BoundArg *arg = args_find(&data->args, "shape");
     if (!arg || !arg->value) {
         return true;
     }
@@ -122,7 +113,7 @@ static bool shape_arg(Session *s, const Data *data, DataWish *out) {
 bool data_of_recipe(Session *s, const Recipe *recipe, const Data *data, Str override,
                     DataWish *out) {
     (void)recipe;
-    const BoundArg *path = find_arg(data, "path"), *shuffle = find_arg(data, "shuffle");
+    const BoundArg *path = args_find(&data->args, "path"), *shuffle = args_find(&data->args, "shuffle");
     *out =
         (DataWish){.loader = str_from(data->loader->name), .name = data->name, .span = data->span};
     if (path && path->value) {
@@ -145,8 +136,7 @@ bool data_of_step(Session *s, const Recipe *recipe, const Step *step, const Args
                   const char *(*get)(const char *variable), DataWish *out) {
     const Data *data = step_arg(step, "data")->value->data;
     TRY(data_of_recipe(s, recipe, data, data_override(args, data->name), out));
-    const bool limits = schema_param(step->schema, STR("samples")) != NULL;
-    const BoundArg *samples = limits ? step_arg(step, "samples") : NULL;
+    const BoundArg *samples = args_find(&step->args, "samples");
     if (samples && samples->given && samples->value &&
         (out->samples == 0 || samples->value->integer < out->samples)) {
         out->samples = samples->value->integer;
@@ -192,7 +182,7 @@ bool data_overrides_check(Session *s, const Args *args, const Recipe *recipe) {
         const Data *data = find_data(recipe, flag->name);
         if (!data) {
             ok = unknown_data(s, flag, recipe);
-        } else if (!find_arg(data, "path")) {
+        } else if (!args_find(&data->args, "path")) {
             Diag *d = diag_error(s, "E0203", flag->name_span, "`%.*s` is not read from a file",
                                  STR_ARG(flag->name));
             diag_span(d, data->span, "made by %s(...)", data->loader->name);

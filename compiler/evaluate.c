@@ -1,10 +1,9 @@
 /* Two models through the engine (evaluate.h). */
 #include "compiler/evaluate.h"
-#include <limits.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 #include "compiler/data_wish.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/array_type.h"
 #include "runtime/engine/engine.h"
@@ -29,12 +28,6 @@ typedef struct Trial {
     size_t compared;
     Vec(int64_t) next, labels; /* answers of rows (OutputPair) */
 } Trial;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static Span place(const Trial *t) {
     return t->plan->evaluation.step->span;
@@ -97,22 +90,11 @@ bool evaluate_open(Session *s, const Plan *plan, Evaluation *e) {
 
 /* ---- models */
 
-/* Of the model's file, or of what a link to it leads to: where its external data is (file.h). */
-static Str folder_of(const Trial *t, const Model *model) {
-    char real[PATH_MAX];
-    if (!model->has_external ||
-        t->s->sys->resolve(str_c(t->arena, model->input->path), real) != 0) {
-        return (Str){0};
-    }
-    const char *end = strrchr(real, '/');
-    return str_copy(t->arena, (Str){real, end > real ? (size_t)(end - real) : 1});
-}
-
 static bool load_float(Trial *t) {
     const Model *model = t->plan->layers->model;
     const EngineLoad load = {.bytes = model->input->data,
                              .size = (size_t)model->input->size,
-                             .folder = folder_of(t, model)};
+                             .folder = model_data_folder(t->s, model)};
     Str why = {0};
     t->model[0] = engine_load(t->s, t->engine, &load, &why);
     return t->model[0] || fail(t, "the engine does not take the float model", why);
@@ -350,7 +332,7 @@ static bool trial(Trial *t, const Output *model, const Output *data, Str data_na
 
 bool evaluate_run(Session *s, const Plan *plan, Evaluation *e, const Output *model,
                   const Output *data, Str data_name) {
-    const double begin = now();
+    const double begin = clock_seconds();
     Trial t = {.s = s, .plan = plan, .e = e, .arena = arena_open()};
     t.threads = spread_threads_open(s);
     const bool ok = trial(&t, model, data, data_name);
@@ -365,6 +347,6 @@ bool evaluate_run(Session *s, const Plan *plan, Evaluation *e, const Output *mod
     dataset_close(s, e->data);
     e->data = NULL;
     arena_close(t.arena);
-    e->seconds = now() - begin;
+    e->seconds = clock_seconds() - begin;
     return ok;
 }

@@ -48,7 +48,7 @@ static Str method_text(const Solve *solve, const PlanStream *stream) {
     if (stream->tie >= 0) {
         return STR("scaled");
     }
-    const Value *method = solve_argument(stream->calibrate, "method");
+    const Value *method = step_value(stream->calibrate, "method");
     Buf b = buf_on(solve->s->arena);
     if (method) {
         value_print(method, &b);

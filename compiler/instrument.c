@@ -18,13 +18,8 @@ static Str read_by(const ObservationList *all, size_t until, const Str *handed) 
     return seen->value->name;
 }
 
-static Str observe(Model *model, const Plan *plan, const Observation *seen, int64_t slot, Str from,
-                   Arena *arena) {
-    size_t number = 0;
-    while (plan->layers->model->graphs.at[number] != seen->graph) {
-        number++;
-    }
-    Node *node = model->graphs.at[number]->nodes.at[seen->node];
+static Str observe(Model *model, const Observation *seen, int64_t slot, Str from, Arena *arena) {
+    Node *node = model->graphs.at[seen->graph->number]->nodes.at[seen->node];
     Onnx__AttributeProto *attribute = arena_new(arena, Onnx__AttributeProto);
     onnx__attribute_proto__init(attribute);
     attribute->name = (char *)(uintptr_t)OBSERVE_SLOT;
@@ -62,14 +57,14 @@ static void gather(const Layout *layout, uint8_t *to) {
     }
 }
 
-bool instrument(Session *s, Arena *arena, Str path, const Plan *plan, const ObservationList *seen,
+bool instrument(Session *s, Arena *arena, Str path, const ObservationList *seen,
                 Instrumented *out) {
     *out = (Instrumented){.model = model_open(s, path)};
     TRY(out->model);
     Str *handed = arena_many(arena, Str, seen->len + 1);
     for (size_t i = 0; i < seen->len; i++) {
         const Str from = read_by(seen, i, handed);
-        handed[i] = observe(out->model, plan, &seen->at[i], (int64_t)i, from, s->arena);
+        handed[i] = observe(out->model, &seen->at[i], (int64_t)i, from, s->arena);
     }
     edit_opset(out->model, OBSERVE_DOMAIN, 1);
     Layout layout;

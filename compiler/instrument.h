@@ -12,7 +12,6 @@ typedef struct Instrumented {
 
 /* Slot of an Observe op = index in `seen`. External data stays where it is: the engine reads it
  * from the model's folder. Errors: E10xx. */
-bool instrument(Session *s, Arena *arena, Str path, const Plan *plan, const ObservationList *seen,
-                Instrumented *out);
+bool instrument(Session *s, Arena *arena, Str path, const ObservationList *seen, Instrumented *out);
 
 #endif

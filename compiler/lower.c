@@ -10,13 +10,7 @@ typedef struct Lower {
     const Plan *plan;
     const Model *model;
     Ir *ir;
-    Map graphs; /* address of a Graph -> MapEntry whose position is its number */
 } Lower;
-
-static int graph_number(const Lower *l, const Graph *graph) {
-    const MapEntry *entry = map_find(&l->graphs, (Str){(const char *)&graph, sizeof graph});
-    return (int)(entry - l->graphs.entries);
-}
 
 /* The node of the weight's graph that reads it: the layer's own, or the one whose body it is in. */
 static const Node *node_in_graph(const Node *node, const Graph *graph) {
@@ -79,7 +73,7 @@ static int64_t file_number(const Model *model, const Tensor *tensor) {
 static IrValue *lower_weight(Lower *l, IrGroup *group, const Layer *layer, const ValueInfo *value) {
     const Tensor *tensor = layer->weight;
     IrOp *op = ir_op(l->ir, group, IR_OP(weight));
-    ir_set_int(l->ir, op, "graph", graph_number(l, value->graph));
+    ir_set_int(l->ir, op, "graph", value->graph->number);
     ir_set_int(l->ir, op, "uses", (int64_t)value->uses.len + value->graph_output);
     ir_set_int(l->ir, op, "file", file_number(l->model, tensor));
     ir_set_int(l->ir, op, "offset", (int64_t)tensor->input_offset);
@@ -94,7 +88,7 @@ static void lower_reader(Lower *l, IrGroup *group, const PlanLayer *planned, con
     ir_arg(l->ir, op, weight);
     ir_set_string(l->ir, op, "path", layer->path);
     ir_set_word(l->ir, op, "op", layer->node->op);
-    ir_set_int(l->ir, op, "graph", graph_number(l, layer->weight_at->graph));
+    ir_set_int(l->ir, op, "graph", layer->weight_at->graph->number);
     ir_set_int(l->ir, op, "node", layer->weight_at->index);
     ir_set_int(l->ir, op, "slot", layer->weight_slot);
     ir_set_int(l->ir, op, "before", node_in_graph(layer->weight_at, value->graph)->index);
@@ -153,11 +147,6 @@ bool lower(Session *s, const Plan *plan, Facts *facts, Ir **out) {
     l.ir->model = plan->layers->model;
     l.ir->model_opset = l.model->opset;
     l.ir->opset = l.model->opset;
-    l.graphs = map_on(s->arena);
-    for (size_t i = 0; i < l.model->graphs.len; i++) {
-        const Graph *graph = l.model->graphs.at[i];
-        map_put(&l.graphs, (Str){(const char *)&graph, sizeof graph}, l.ir);
-    }
     read_emit(l.ir, plan->recipe->emit);
     bool ok = true;
     for (size_t i = 0; i < plan->layers_planned.len; i++) {

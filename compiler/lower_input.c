@@ -11,15 +11,6 @@ typedef struct Stream {
     int graph, before, number;
 } Stream;
 
-static int graph_number(const Plan *plan, const Graph *graph) {
-    const Model *model = plan->layers->model;
-    int number = 0;
-    while (model->graphs.at[number] != graph) {
-        number++;
-    }
-    return number;
-}
-
 static IrValue *known(Ir *ir, Facts *facts, IrGroup *group, const Fact *fact, int rank) {
     facts_add(facts, fact);
     IrOp *op = ir_op(ir, group, IR_OP(known));
@@ -63,7 +54,7 @@ static IrValue *node(Stream *t, const char *name, const char *suffix, IrValue *c
 static void lower_stream(Stream *t) {
     const PlanStream *stream = t->stream;
     t->group = ir_group(t->ir, stream->value->name);
-    t->graph = graph_number(t->plan, stream->graph);
+    t->graph = stream->graph->number;
     t->before = stream->graph->nodes.at[stream->graph->nodes.len - 1]->index;
     for (size_t i = 0; i < stream->uses.len; i++) {
         const int reader = stream->uses.at[i].node->index;
@@ -98,7 +89,7 @@ static void lower_fold(Ir *ir, Facts *facts, const Plan *plan, int tie, int fold
     const Tensor *tensor = gain->constant;
     IrGroup *group = ir_group(ir, gain->name);
     IrOp *weight = ir_op(ir, group, IR_OP(weight));
-    ir_set_int(ir, weight, "graph", graph_number(plan, gain->graph));
+    ir_set_int(ir, weight, "graph", gain->graph->number);
     ir_set_int(ir, weight, "uses", 1);
     ir_value_of(weight)->type = ir_type(ir, tensor->type, tensor->rank, tensor->dims);
     Fact fact = {.name = str_format(ir->arena, "%.*s.absorbed", STR_ARG(gain->name)),
@@ -160,12 +151,12 @@ static IrValue *lower_bias_codes(Bias *t) {
 
 /* A group about the bias that is there, or, where a BatchNormalization is taken in, about what that
  * made. */
-static IrGroup *open_bias(Bias *t, const Plan *plan) {
+static IrGroup *open_bias(Bias *t) {
     const Node *norm = t->planned->norm;
     const ValueInfo *about = norm ? norm->outputs[0] : t->planned->layer->node->inputs[2];
     IrGroup *group = ir_group(t->ir, about->name);
     IrOp *first = ir_op(t->ir, group, norm ? IR_OP(value) : IR_OP(weight));
-    ir_set_int(t->ir, first, "graph", norm ? t->graph : graph_number(plan, about->graph));
+    ir_set_int(t->ir, first, "graph", norm ? t->graph : about->graph->number);
     if (norm) {
         ir_set_string(t->ir, first, "name", about->name);
     } else {
@@ -183,8 +174,8 @@ static void lower_bias(Ir *ir, Facts *facts, const Plan *plan, int index) {
               .facts = facts,
               .planned = planned,
               .index = index,
-              .graph = graph_number(plan, node->graph)};
-    t.group = open_bias(&t, plan);
+              .graph = node->graph->number};
+    t.group = open_bias(&t);
     IrValue *made = planned->bias
                         ? lower_bias_codes(&t)
                         : store_bias(&t, FACT_BIAS, "_bias", planned->layer->weight->type, true);

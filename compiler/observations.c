@@ -3,11 +3,6 @@
 #include "compiler/conv_view.h"
 #include <string.h>
 
-static const Value *argument(const Step *step, const char *name) {
-    const bool has = step && schema_param(step->schema, str_from(name));
-    return has ? step_arg(step, name)->value : NULL;
-}
-
 const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
                                   const Graph *graph) {
     for (size_t i = 0; i < all->len; i++) {
@@ -35,24 +30,15 @@ const Observation *observation_gram(const ObservationList *all, const Layer *lay
                                  : observation_of(all, layer->input, layer->node->graph);
 }
 
-static int graph_number(const Plan *plan, const Graph *graph) {
-    const Model *model = plan->layers->model;
-    int number = 0;
-    while (model->graphs.at[number] != graph) {
-        number++;
-    }
-    return number;
-}
-
 /* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL. */
-static void ask(const Plan *plan, Arena *arena, ObservationList *all, const PlanUse *use,
-                const Layer *walker, unsigned what) {
+static void ask(Arena *arena, ObservationList *all, const PlanUse *use, const Layer *walker,
+                unsigned what) {
     const Node *node = use->node;
     const ValueInfo *value = node->inputs[use->slot];
     Observation *seen = (Observation *)(walker ? find_walk(all, walker, arena)
                                                : observation_of(all, value, node->graph));
     if (!seen) {
-        const int graph = graph_number(plan, node->graph);
+        const int graph = node->graph->number;
         Observation made = {
             .name = value->name, .value = value, .graph = node->graph, .node = INT32_MAX};
         if (graph) {
@@ -86,12 +72,12 @@ static unsigned of_stream(const PlanStream *stream) {
     if (stream->tie >= 0) {
         return STAT_RANGE | STAT_CHANNELS;
     }
-    const Value *method = argument(stream->calibrate, "method");
+    const Value *method = step_value(stream->calibrate, "method");
     return !method || str_is(method->text, "max") ? STAT_RANGE : STAT_RANGE | STAT_HISTOGRAM;
 }
 
 static unsigned of_tie(const PlanTie *tie) {
-    const Value *alpha = argument(tie->step, "alpha");
+    const Value *alpha = step_value(tie->step, "alpha");
     const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
     return given ? STAT_CHANNELS : STAT_CHANNELS | STAT_GRAM;
 }
@@ -104,7 +90,7 @@ ObservationList observations(const Plan *plan, Arena *arena) {
         const bool gram = planned->round != ROUND_NEAREST, walks = conv_view_fits(layer);
         if (gram && walks) {
             const PlanUse use = input_of(layer);
-            ask(plan, arena, &all, &use, layer, STAT_GRAM);
+            ask(arena, &all, &use, layer, STAT_GRAM);
         }
         unsigned what = gram && !walks ? STAT_GRAM : 0;
         if (planned->tie >= 0) {
@@ -112,13 +98,13 @@ ObservationList observations(const Plan *plan, Arena *arena) {
         }
         if (what) {
             const PlanUse use = input_of(layer);
-            ask(plan, arena, &all, &use, NULL, what);
+            ask(arena, &all, &use, NULL, what);
         }
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
-            ask(plan, arena, &all, &stream->uses.at[k], NULL, of_stream(stream));
+            ask(arena, &all, &stream->uses.at[k], NULL, of_stream(stream));
         }
     }
     return all;

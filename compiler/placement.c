@@ -7,9 +7,8 @@
 
 bool placement_holds(const PlanLayer *planned) {
     const Step *step = planned->quantize_step;
-    const BoundArg *place =
-        step && schema_param(step->schema, STR("place")) ? step_arg(step, "place") : NULL;
-    return step && !(place && place->value && str_is(place->value->text, "exact"));
+    const Value *place = step_value(step, "place");
+    return step && !(place && str_is(place->text, "exact"));
 }
 
 void placement_note(Bind *b, int rule, const Layer *layer) {

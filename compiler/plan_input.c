@@ -4,13 +4,8 @@
 #include "compiler/plan.h"
 #include "runtime/base/sanitize.h"
 
-static const Value *argument(const Step *step, const char *name) {
-    const bool has = step && schema_param(step->schema, str_from(name));
-    return has ? step_arg(step, name)->value : NULL;
-}
-
 static Str method_text(const Step *calibrate, Arena *arena) {
-    const Value *method = argument(calibrate, "method");
+    const Value *method = step_value(calibrate, "method");
     Buf b = buf_on(arena);
     if (method) {
         value_print(method, &b);

@@ -40,7 +40,7 @@ static bool gather_weights(TieWork *w) {
 }
 
 static bool smooth_tie(TieWork *w, SolvedTie *out) {
-    const Value *alpha = solve_argument(w->tie->step, "alpha");
+    const Value *alpha = step_value(w->tie->step, "alpha");
     const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
     if (given) {
         float *amax = arena_many(w->arena, float, (size_t)w->tie->k);
@@ -71,7 +71,7 @@ static bool smooth_tie(TieWork *w, SolvedTie *out) {
 }
 
 static bool awq_tie(TieWork *w, SolvedTie *out) {
-    const Value *grid = solve_argument(w->tie->step, "grid");
+    const Value *grid = step_value(w->tie->step, "grid");
     float *mean = arena_many(w->arena, float, (size_t)w->tie->k);
     for (int64_t i = 0; i < w->tie->k; i++) {
         mean[i] = (float)(w->stat->channel_sum_abs[i] / (double)w->stat->rows);
@@ -111,18 +111,6 @@ static bool solve_ties(Solve *solve, const Spread *spread) {
 
 /* ---- ranges */
 
-static CalibArgs calibrator_args(const Value *method) {
-    CalibArgs args = CALIB_ARGS_DEFAULT;
-    for (size_t i = 0; method && i < method->args.len; i++) {
-        const BoundArg *arg = &method->args.at[i];
-        if (arg->value && strcmp(arg->param->name, "p") == 0) {
-            args.percentile =
-                arg->value->type == VALUE_INT ? (double)arg->value->integer : arg->value->number;
-        }
-    }
-    return args;
-}
-
 /* Of x / s: the largest magnitude of a channel, over its factor. */
 static CalibRange scaled_range(const Stat *stat, const PlanTie *tie, const float *s) {
     float amax = 0;
@@ -140,10 +128,13 @@ static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) 
         *range = scaled_range(stat, &solve->plan->ties.at[stream->tie], solve->ties[stream->tie].s);
         return true;
     }
-    const Value *method = solve_argument(stream->calibrate, "method");
+    const Value *method = step_value(stream->calibrate, "method");
     const Calibrator *calibrator = calibrator_find(method ? method->text : STR("max"));
     const CalibTarget target = {stream->element};
-    const CalibArgs args = calibrator_args(method);
+    CalibArgs args = CALIB_ARGS_DEFAULT;
+    if (method) {
+        args.percentile = args_number(&method->args, "p", args.percentile);
+    }
     const char *why = calibrator ? calibrator_range(calibrator, stat, &target, &args, range)
                                  : "has no calibrator of that name";
     if (why) {

@@ -13,11 +13,6 @@
 #include "runtime/device/whole.h"
 #include <string.h>
 
-const Value *solve_argument(const Step *step, const char *name) {
-    const bool has = step && schema_param(step->schema, str_from(name));
-    return has ? step_arg(step, name)->value : NULL;
-}
-
 Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *graph) {
     return stats_find(solve->stats, observation_of(solve->seen, value, graph)->name);
 }
@@ -173,28 +168,8 @@ typedef struct WeightWork {
 } WeightWork;
 
 static bool clips(const PlanLayer *planned) {
-    const Value *clip = solve_argument(planned->awq_step, "clip");
+    const Value *clip = step_value(planned->awq_step, "clip");
     return clip && clip->flag && planned->format.granule != GRANULE_TENSOR;
-}
-
-static double number_of(const Value *value, const char *name, double otherwise) {
-    for (size_t i = 0; value && i < value->args.len; i++) {
-        const BoundArg *arg = &value->args.at[i];
-        if (arg->value && strcmp(arg->param->name, name) == 0) {
-            return arg->value->type == VALUE_INT ? (double)arg->value->integer : arg->value->number;
-        }
-    }
-    return otherwise;
-}
-
-static bool natural_order(const Value *value) {
-    for (size_t i = 0; value && i < value->args.len; i++) {
-        const BoundArg *arg = &value->args.at[i];
-        if (arg->value && strcmp(arg->param->name, "order") == 0) {
-            return str_is(arg->value->text, "natural");
-        }
-    }
-    return false;
 }
 
 /* The Gram matrix of what the weight meets: of the scaled input, of a group of channels. */
@@ -229,13 +204,15 @@ typedef struct RowGroup {
 } RowGroup;
 
 static bool round_gptq(WeightWork *w, const Grid *grid, RowGroup *group, GptqReport *report) {
-    const Value *said = w->planned->round_value;
+    const ArgList *said = &w->planned->round_value->args;
+    const Value *order = args_value(said, "order");
+    const bool natural = order && str_is(order->text, "natural");
     Gptq gptq = {.grid = grid, GPTQ_DEFAULTS};
     /* no group moves what all share */
     gptq.scales &= w->planned->layer->groups == 1 || w->scales.row_step > 0;
-    gptq.order = natural_order(said) ? GPTQ_NATURAL : GPTQ_STATIC;
-    gptq.damp = number_of(said, "damp", gptq.damp);
-    gptq.block = (int64_t)number_of(said, "block", (double)gptq.block);
+    gptq.order = natural ? GPTQ_NATURAL : GPTQ_STATIC;
+    gptq.damp = args_number(said, "damp", gptq.damp);
+    gptq.block = (int64_t)args_number(said, "block", (double)gptq.block);
     gptq.w = w->rows.w + group->at;
     gptq.zero = group->zero;
     gptq.gram = gram_of(w, group->index);
@@ -248,7 +225,7 @@ static bool round_adaround(WeightWork *w, const Grid *grid, RowGroup *group, Gpt
                                .w = w->rows.w + group->at,
                                .g = gram_narrow(w->arena, gram_of(w, group->index), w->rows.k),
                                .zero = group->zero,
-                               .steps = (int)number_of(w->planned->round_value, "steps", 1000)};
+                               .steps = (int)args_number(&w->planned->round_value->args, "steps", 1000)};
     double losses[2];
     TRY(adaround_round(&adaround, w->rounded + group->at, losses, w->arena, w->spread));
     *report = (GptqReport){.nearest = losses[0], .loss = losses[1]};

@@ -16,7 +16,6 @@ Grid solve_grid(const PlanLayer *planned);
 /* Stat of what the layer reads; the plan has asked for it. */
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned);
 Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *graph);
-const Value *solve_argument(const Step *step, const char *name);
 
 /* All weights of Solve.solved. */
 bool solve_weights(Solve *solve, const Spread *spread);

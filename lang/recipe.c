@@ -427,12 +427,40 @@ void recipe_print(const Recipe *recipe, Buf *out) {
     }
 }
 
-const BoundArg *step_arg(const Step *step, const char *name) {
-    for (size_t i = 0; i < step->args.len; i++) {
-        if (strcmp(step->args.at[i].param->name, name) == 0) {
-            return &step->args.at[i];
+const BoundArg *args_find(const ArgList *args, const char *name) {
+    for (size_t i = 0; i < args->len; i++) {
+        if (strcmp(args->at[i].param->name, name) == 0) {
+            return &args->at[i];
         }
     }
-    assert(false && "a step has every parameter of its schema");
+    return NULL;
+}
+
+const Value *args_value(const ArgList *args, const char *name) {
+    const BoundArg *arg = args_find(args, name);
+    return arg ? arg->value : NULL;
+}
+
+double args_number(const ArgList *args, const char *name, double otherwise) {
+    const Value *value = args_value(args, name);
+    return !value ? otherwise : value->type == VALUE_INT ? (double)value->integer : value->number;
+}
+
+const BoundArg *step_arg(const Step *step, const char *name) {
+    const BoundArg *arg = args_find(&step->args, name);
+    assert(arg && "a step has every parameter of its schema");
+    return arg;
+}
+
+const Value *step_value(const Step *step, const char *name) {
+    return step ? args_value(&step->args, name) : NULL;
+}
+
+const Step *steps_find(const StepList *steps, const char *name) {
+    for (size_t i = 0; i < steps->len; i++) {
+        if (strcmp(steps->at[i]->schema->name, name) == 0) {
+            return steps->at[i];
+        }
+    }
     return NULL;
 }

@@ -230,8 +230,15 @@ void recipe_print(const Recipe *recipe, Buf *out);   /* `-d recipe`, golden .rec
 void format_print(const FormatValue *f, Buf *out);   /* "int4 per block(128)" */
 void selector_print(const Selector *selector, Buf *out);
 void value_print(const Value *value, Buf *out);
+/* Of a step, data or a method by name; NULL if its schema has none of that name. */
+const BoundArg *args_find(const ArgList *args, const char *name);
+const Value *args_value(const ArgList *args, const char *name); /* NULL also if it has no value */
+double args_number(const ArgList *args, const char *name, double otherwise);
 /* Argument of a step by name; every parameter of the schema has one. */
 const BoundArg *step_arg(const Step *step, const char *name);
+/* Its value; NULL if there is no step, no parameter of that name or no value. */
+const Value *step_value(const Step *step, const char *name);
+const Step *steps_find(const StepList *steps, const char *name); /* the first; NULL if none */
 /* Bits of one weight in this format with blocks of `block`: 4.5 for nvfp4 */
 double format_bits(const FormatValue *f, double elements_per_scale);
 

@@ -216,7 +216,7 @@ static const char *refuse_text(Str relative) {
 }
 
 /* "a/b/c" -> "a/b", "/c" -> "/", "c" -> "."; NUL-terminated. */
-static Str directory_of(Arena *arena, Str path) {
+Str path_directory(Arena *arena, Str path) {
     size_t end = path.len;
     while (end > 0 && path.data[end - 1] != '/') {
         end--;
@@ -250,7 +250,7 @@ static int open_beside_target(const Session *s, const Input *base, Str dir, cons
     if (s->sys->resolve(base->path.data, real) != 0) {
         return -1;
     }
-    Str real_dir = directory_of(s->arena, str_from(real));
+    Str real_dir = path_directory(s->arena, str_from(real));
     Str link = str_format(s->arena, "%.*s/%s", STR_ARG(dir), relative);
     if (s->sys->resolve(link.data, target) == 0) {
         Str inside = str_format(s->arena, "%.*s/", STR_ARG(real_dir));
@@ -276,7 +276,7 @@ Input *input_open_beneath(Session *s, const Input *base, Str relative, Str what)
     if (why) {
         return refuse(s, what, relative, why);
     }
-    Str dir = directory_of(s->arena, base->path);
+    Str dir = path_directory(s->arena, base->path);
     Input *in = input_new(s, str_format(s->arena, "%.*s/%.*s", STR_ARG(dir), STR_ARG(relative)));
     const char *name = str_c(s->arena, relative);
     in->fd = open_in(s, dir.data, name);

@@ -30,6 +30,9 @@ void input_close(Session *s, Input *input);           /* NULL is fine */
 /* Small text files; "-" is the standard input. Longer than `limit` bytes: E0106. */
 bool file_read_text(Session *s, Str path, size_t limit, Str *text);
 
+/* Directory of a path, without the last '/'; "." if it names none. */
+Str path_directory(Arena *arena, Str path);
+
 /* What a system call interrupted by a signal is worth: tried again, but not for ever. */
 enum { FILE_TRIES = 100 };
 

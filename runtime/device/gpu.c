@@ -1,14 +1,8 @@
 /* Opening a GPU (gpu.h). The order saves time: the compile child starts first and loads NVRTC while
  * the driver starts; programs are compiled there while the context is made, in a thread. */
+#include "runtime/base/clock.h"
 #include "runtime/device/gpu.h"
 #include <pthread.h>
-#include <time.h>
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 bool gpu_ok(Gpu *gpu, CudaStatus status, const char *act) {
     if (status == 0) {
@@ -122,10 +116,10 @@ typedef struct ContextThread {
 
 static void *make_context(void *argument) {
     ContextThread *c = argument;
-    const double start = now();
+    const double start = clock_seconds();
     c->gpu->api.context_flags(c->gpu->device, CUDA_CONTEXT_SLEEPS); /* fails if it exists: fine */
     c->status = c->gpu->api.context_retain(&c->gpu->context, c->gpu->device);
-    c->seconds = now() - start;
+    c->seconds = clock_seconds() - start;
     return NULL;
 }
 
@@ -203,24 +197,24 @@ static bool build(Session *s, Gpu *gpu, Jit *jit, JitProgram *built, Str *why) {
 
 static bool open_all(Session *s, Gpu *gpu, Jit *jit, const GpuWish *wish, size_t kernels,
                      Str *why) {
-    const double start = now();
+    const double start = clock_seconds();
     int count = 0;
     TRY(open_driver(s, gpu, &count, why) && choose_device(s, gpu, wish->ordinal, count, why));
-    gpu->start.driver = now() - start;
+    gpu->start.driver = clock_seconds() - start;
     JitProgram *built = arena_many(s->arena, JitProgram, gpu->programs.all.len + 1);
     ContextThread context = {.gpu = gpu};
     start_context(&context);
     const bool made = build(s, gpu, jit, built, why);
-    gpu->start.programs = now() - start;
+    gpu->start.programs = clock_seconds() - start;
     Str context_why = {0};
     if (!finish_context(s, &context, &context_why)) {
         *why = made ? context_why : *why;
         return false;
     }
     TRY(made);
-    const double loading = now();
+    const double loading = clock_seconds();
     TRY(load_programs(s, gpu, built, why) && find_functions(s, gpu, kernels, why));
-    gpu->start.load = now() - loading;
+    gpu->start.load = clock_seconds() - loading;
     return true;
 }
 

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "runtime/base/alloc.h"
+#include "runtime/base/clock.h"
 #include "runtime/device/cuda_api.h"
 
 /* What both processes see. */
@@ -118,12 +119,6 @@ static _Noreturn void be_child(Shared *shared, pid_t parent) {
 
 /* ---- in the caller */
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* True: the child ended; *status as waitpid. */
 static bool ended(pid_t child, int *status) {
     const pid_t got = waitpid(child, status, WNOHANG);
@@ -135,9 +130,9 @@ static bool ended(pid_t child, int *status) {
 }
 
 static bool wait_for(const Session *s, pid_t child, double seconds, int *status) {
-    const double end = now() + seconds;
+    const double end = clock_seconds() + seconds;
     bool done = ended(child, status);
-    for (long pause = 1000000; !done && now() < end && !session_stopped(s); pause += pause / 4) {
+    for (long pause = 1000000; !done && clock_seconds() < end && !session_stopped(s); pause += pause / 4) {
         const long most = 50000000; /* a short wait at first, as most drivers answer soon */
         nanosleep(&(struct timespec){0, pause < most ? pause : most}, NULL);
         done = ended(child, status);

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include "runtime/base/alloc.h"
+#include "runtime/base/clock.h"
 #include "runtime/device/confine.h"
 #include "runtime/device/kernel_headers.h"
 
@@ -156,14 +156,8 @@ static Reply collect(const Child *c, NvrtcProgram program, bool ptx, NvrtcStatus
     return r;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static void do_job(Child *c, const Job *job) {
-    const double begin = now();
+    const double begin = clock_seconds();
     NvrtcProgram program;
     const NvrtcStatus status = compile(c, &job->program, job->text, &program);
     Reply r = collect(c, program, job->program.ptx, status);
@@ -171,7 +165,7 @@ static void do_job(Child *c, const Job *job) {
         c->api.destroy(&program);
     }
     r.result->index = job->program.index;
-    r.result->seconds = now() - begin;
+    r.result->seconds = clock_seconds() - begin;
     pthread_mutex_lock(&c->sending);
     say(WIRE_RESULT, r.result, sizeof *r.result, (Str){log_of(&r), r.size - sizeof *r.result});
     pthread_mutex_unlock(&c->sending);

@@ -1,6 +1,7 @@
 /* The engine of a run: takes memory, starts threads, hands out units (queue.h says which, worker.h
  * does them), sums up. */
 #include "runtime/exec/exec.h"
+#include "runtime/base/clock.h"
 #include "runtime/exec/worker.h"
 #include <assert.h>
 
@@ -244,7 +245,7 @@ bool exec_run(Session *s, Schedule *schedule, Gpu *gpu, Output **files, ExecTime
     ExecTimes unwanted;
     times = times ? times : &unwanted;
     *times = (ExecTimes){0};
-    const double start = worker_clock();
+    const double start = clock_seconds();
     for (size_t i = 0; i < schedule->files.len; i++) {
         files[i] = NULL;
     }
@@ -259,6 +260,6 @@ bool exec_run(Session *s, Schedule *schedule, Gpu *gpu, Output **files, ExecTime
     }
     session_forget(s, &run->cleanup);
     close_run(s, run);
-    times->seconds_total = worker_clock() - start;
+    times->seconds_total = clock_seconds() - start;
     return done;
 }

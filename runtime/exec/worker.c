@@ -1,23 +1,17 @@
 /* See worker.h. Runs without the lock of the run. */
+#include "runtime/base/clock.h"
 #include "runtime/exec/worker.h"
 #include <string.h>
-#include <time.h>
 
 enum { SMALL = 32 << 10 /* segments that are gathered */ };
-
-double worker_clock(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- writing and copying */
 
 static Outcome write_bytes(Shared *run, Worker *w, int file, uint64_t offset, const void *data,
                            size_t size) {
-    const double start = worker_clock();
+    const double start = clock_seconds();
     const int error = output_write(run->files[file], offset, data, size);
-    w->times.seconds_write += worker_clock() - start;
+    w->times.seconds_write += clock_seconds() - start;
     return (Outcome){error, file};
 }
 
@@ -27,10 +21,10 @@ static Outcome copy_large(Shared *run, Worker *w, const ScheduleSegment *g, uint
         return write_bytes(run, w, g->file, g->offset + from, (const uint8_t *)g->data + from,
                            (size_t)size);
     }
-    const double start = worker_clock();
+    const double start = clock_seconds();
     const int error =
         output_copy(run->files[g->file], g->offset + from, g->input, g->input_offset + from, size);
-    w->times.seconds_copy += worker_clock() - start;
+    w->times.seconds_copy += clock_seconds() - start;
     return (Outcome){error, g->file};
 }
 
@@ -104,23 +98,23 @@ Outcome worker_run(Shared *run, Worker *w, const Unit *unit, KernelMetrics *metr
     const Slot *slot = unit->slot;
     const Kernel *k = queue_kernel(&run->queue, slot);
     const void *source = source_of(run, unit);
-    const double start = worker_clock();
+    const double start = clock_seconds();
     DeviceResult result;
     switch (unit->stage) {
     case STAGE_SURVEY:
         device_survey(k, slot->pass, unit->chunk, source, slot->state, &run->pool.lock, &w->space);
-        w->times.seconds_survey += worker_clock() - start;
+        w->times.seconds_survey += clock_seconds() - start;
         break;
     case STAGE_CLOSE:
         kernel_state_close(k, slot->pass, slot->state);
-        w->times.seconds_survey += worker_clock() - start;
+        w->times.seconds_survey += clock_seconds() - start;
         break;
     case STAGE_GLOBALS:
         device_globals(k, slot->state, &w->space, &result);
         return write_outputs(run, w, &run->queue.jobs[slot->item->job], &result);
     default:
         device_encode(k, unit->chunk, source, slot->state, &w->space, &result);
-        w->times.seconds_encode += worker_clock() - start;
+        w->times.seconds_encode += clock_seconds() - start;
         return write_chunk(run, w, unit, &result, metrics);
     }
     return (Outcome){0, 0};
@@ -134,11 +128,11 @@ bool worker_begin(Shared *run, Worker *w, const Unit *unit) {
     const Slot *slot = unit->slot;
     const int place = (w->first + w->count) % GPU_SLOTS;
     const int act = unit->stage == STAGE_ENCODE ? GPU_ENCODE : slot->pass;
-    const double start = worker_clock();
+    const double start = clock_seconds();
     const bool begun = gpu_lane_begin(w->lane, place, (size_t)slot->item->job,
                                       queue_kernel(&run->queue, slot), act, unit->chunk,
                                       source_of(run, unit), slot->state);
-    w->times.seconds_read += worker_clock() - start;
+    w->times.seconds_read += clock_seconds() - start;
     if (begun) {
         w->begun[place] = *unit;
         w->count++;
@@ -151,7 +145,7 @@ Outcome worker_end(Shared *run, Worker *w, Unit *unit, KernelMetrics *metrics) {
     *unit = w->begun[place];
     w->first = (w->first + 1) % GPU_SLOTS;
     w->count--;
-    const double start = worker_clock();
+    const double start = clock_seconds();
     DeviceResult result;
     bool done;
     if (unit->stage == STAGE_SURVEY) {
@@ -160,7 +154,7 @@ Outcome worker_end(Shared *run, Worker *w, Unit *unit, KernelMetrics *metrics) {
     } else {
         done = gpu_lane_finish(w->lane, place, &result);
     }
-    w->times.seconds_wait += worker_clock() - start;
+    w->times.seconds_wait += clock_seconds() - start;
     if (!done) {
         return worker_run(run, w, unit, metrics);
     }

@@ -41,5 +41,4 @@ bool worker_begin(Shared *run, Worker *w, const Unit *unit);
 /* Of the unit begun first: waits, writes; metrics: of an encoded chunk. */
 Outcome worker_end(Shared *run, Worker *w, Unit *unit, KernelMetrics *metrics);
 Outcome worker_run(Shared *run, Worker *w, const Unit *unit, KernelMetrics *metrics);
-double worker_clock(void);
 #endif

@@ -2,6 +2,7 @@
  * `offset` and `length` are decimal numbers of bytes, `checksum` is never read by anybody. A key
  * given twice, a bad number, an unknown key or a range outside the file is refused: two readers
  * that disagree about where a weight is are an attack. No value of location is special. */
+#include <limits.h>
 #include <inttypes.h>
 #include "runtime/base/sanitize.h"
 #include "runtime/model/read.h"
@@ -113,4 +114,30 @@ bool external_open(Model *m, Tensor *t, const ExternalData *where) {
     t->input_offset = where->offset;
     t->data = file->data ? file->data + where->offset : NULL;
     return true;
+}
+
+static bool holds_data(Session *s, const Model *m, Str folder) {
+    for (size_t i = 0; i < m->data_by_location.len; i++) {
+        const MapEntry *entry = &m->data_by_location.entries[i];
+        const Input *data = entry->value;
+        const Str path = str_format(s->arena, "%.*s/%.*s", STR_ARG(folder), STR_ARG(entry->key));
+        struct stat is;
+        if (s->sys->stat(path.data, &is) != 0 || is.st_dev != data->identity.st_dev ||
+            is.st_ino != data->identity.st_ino) {
+            return false;
+        }
+    }
+    return true;
+}
+
+Str model_data_folder(Session *s, const Model *m) {
+    if (!m->has_external) {
+        return (Str){0};
+    }
+    const Str folder = path_directory(s->arena, m->input->path);
+    char real[PATH_MAX];
+    if (holds_data(s, m, folder) || s->sys->resolve(m->input->path.data, real) != 0) {
+        return folder;
+    }
+    return path_directory(s->arena, str_from(real));
 }

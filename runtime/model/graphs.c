@@ -181,6 +181,7 @@ static Graph *graph_new(Model *m, SkimMessage *record, Node *owner) {
     *g = (Graph){.model = m, .owner = owner, .depth = owner ? owner->graph->depth + 1 : 0,
                  .field = record->whole, .message = record->body, .record = record,
                  .values = map_on(m->session->arena)};
+    g->number = (int)m->graphs.len;
     vec_push(m->session->arena, &m->graphs, g);
     return g;
 }

@@ -90,6 +90,7 @@ struct Graph {
     Model *model;
     Node *owner;                   /* node whose attribute holds it; NULL: main graph, function */
     Str function;                  /* "domain::name" of a local function, empty otherwise */
+    int number;                    /* in Model.graphs */
     int depth;
     const Onnx__GraphProto *proto;       /* NULL for functions */
     const Onnx__FunctionProto *function_proto;
@@ -122,6 +123,9 @@ struct Model {
 /* Reads and checks a model. Every malformed input gives one diagnostic and NULL. */
 Model *model_open(Session *s, Str path);
 void model_close(Model *model);
+/* Directory that holds the external data, for who reads the model again: the model's, or of what a
+ * link leads to where the data is there (file.h); empty if there is none. */
+Str model_data_folder(Session *s, const Model *model);
 ValueInfo *graph_value(const Graph *graph, Str name); /* looks outward, too; NULL if none */
 const Onnx__AttributeProto *node_attribute(const Node *node, const char *name); /* NULL if absent */
 int64_t node_int(const Node *node, const char *name, int64_t otherwise);

@@ -228,3 +228,22 @@ def external(box):
     two = onnx.load(box.compress(recipe, box.dir / "model" / "m.onnx", "two.onnx"))
     ones, twos = ({t.name: numpy_helper.to_array(t).tobytes() for t in m.graph.initializer} for m in (one, two))
     assert ones == twos
+
+
+@case("calibrate/external data behind a link")
+def linked(box):
+    """As a hub's cache has it: the model is a link, its data lies where the link leads."""
+    prepare(box, 4)
+    (box.dir / "blobs").mkdir()
+    (box.dir / "snapshot").mkdir()
+    onnx.save(onnx.load(PYLM / "model.onnx"), box.dir / "blobs" / "m.onnx", save_as_external_data=True,
+              location="m.data", size_threshold=64)
+    (box.dir / "snapshot" / "m.onnx").symlink_to("../blobs/m.onnx")
+    recipe = text_of(INT8, samples=4) + "evaluate(data = calib)\n"
+    direct = box.compress(recipe, box.dir / "blobs" / "m.onnx", "direct.onnx")
+    behind = box.compress(recipe, box.dir / "snapshot" / "m.onnx", "behind.onnx")
+    assert direct.read_bytes() == behind.read_bytes()
+    (box.dir / "beside").mkdir()  # the data beside the link, not where it leads
+    (box.dir / "beside" / "m.onnx").symlink_to("../blobs/m.onnx")
+    (box.dir / "blobs" / "m.data").rename(box.dir / "beside" / "m.data")
+    assert box.compress(recipe, box.dir / "beside" / "m.onnx", "beside.onnx").read_bytes() == direct.read_bytes()

@@ -60,7 +60,7 @@ static void the_instrumented_model(void **state) {
     const char *path = str_format(w.s->arena, "%s/m.onnx", w.directory).data;
     Arena *arena = arena_open();
     Instrumented made;
-    assert_true(instrument(w.s, arena, str_from(path), w.plan, &all, &made));
+    assert_true(instrument(w.s, arena, str_from(path), &all, &made));
     const char *copy = str_format(w.s->arena, "%s/i.onnx", w.directory).data;
     unit_write(copy, made.bytes, made.size);
     Model *m = model_open(w.s, str_from(copy));
