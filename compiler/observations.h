@@ -23,7 +23,7 @@ const Observation *observation_of(const ObservationList *all, const ValueInfo *v
                                   const Graph *graph);
 /* The one that holds the Gram matrices of a layer's input. */
 const Observation *observation_gram(const ObservationList *all, const Layer *layer, Arena *arena);
-/* One line each: the statistics' identity, `-d observations`. */
+/* One line each: a part of the statistics' identity. */
 void observations_print(const ObservationList *all, Buf *out);
 
 #endif

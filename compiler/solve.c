@@ -97,6 +97,10 @@ static bool solve_ties(Solve *solve, const Spread *spread) {
         if (session_stopped(solve->s)) {
             return false;
         }
+        if (solve->s->progress) {
+            solve->s->progress(solve->s->progress_user, tie->step->schema->name, i,
+                               solve->plan->ties.len);
+        }
         out->s = arena_many(solve->s->arena, float, (size_t)tie->k);
         TieWork w = {.solve = solve, .tie = tie, .arena = arena_open(), .spread = spread};
         w.first = &solve->plan->layers_planned.at[tie->layers.at[0]];
