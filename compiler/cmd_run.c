@@ -229,22 +229,31 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
         return true;
     }
     Calibration *c = &r->calibration;
-    const bool calibrated = calibrate(s, c);
-    console_progress_end(r->c);
-    run_report_calibration(r->c, c, calibrated);
-    TRY(calibrated);
-    const double measured = stage(r);
     Solve work = {.s = s,
                   .plan = r->plan,
                   .seen = &c->seen,
                   .stats = c->stats,
                   .facts = compiled_facts(compiled),
                   .solved = compiled_solved(compiled)};
-    const bool ok = solve(&work);
+    solve_begin(&work);
+    double measured = 0, solved = 0;
+    bool ok = true;
+    while (ok && !calibrate_over(c)) {
+        ok = calibrate(s, c, NULL);
+        measured += stage(r);
+        console_progress_end(r->c);
+        if (!ok || calibrate_over(c)) {
+            run_report_calibration(r->c, c, ok);
+        }
+        ok = ok && solve_pass(&work, c->pass - 1);
+        solved += stage(r);
+        console_progress_end(r->c);
+    }
+    ok = ok && solve_end(&work);
     if (ok) {
         r->found = findings_take(&work, c);
         r->found->seconds_calibrate = measured;
-        r->found->seconds_solve = stage(r);
+        r->found->seconds_solve = solved + stage(r);
     }
     stats_close(c->stats);
     console_progress_end(r->c);
@@ -379,6 +388,23 @@ static bool execute(Run *r, Compiled *compiled) {
     return reported;
 }
 
+/* How often the data will be read, on this machine and with these flags. */
+static void say_passes(Run *r) {
+    Session *s = r->s;
+    if (!r->plan->data) {
+        return;
+    }
+    ObservationList seen = observations(r->plan, s->arena);
+    DataPasses passes = {.budget = data_passes_budget(s, r->args->stats_memory)};
+    for (size_t i = 0; i < seen.len; i++) {
+        seen.at[i].pass = -1;
+    }
+    data_passes(&passes, &seen, r->plan->encoded, s->arena);
+    Buf words = buf_on(s->arena);
+    data_passes_print(&passes, r->plan->encoded, &words);
+    r->plan->passes = buf_view(&words);
+}
+
 static bool compile_and_run(Run *r) {
     Session *s = r->s;
     Buf b = buf_on(s->arena);
@@ -406,6 +432,7 @@ static bool compile_and_run(Run *r) {
         return dumped;
     }
     if (r->args->verb == VERB_PLAN) {
+        say_passes(r);
         plan_print(r->plan, &b);
         compiled_notes(compiled, &b);
         if (r->args->kernels) {

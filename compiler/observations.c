@@ -1,6 +1,7 @@
 /* Gathers what streams, ties and roundings need (observations.h). */
 #include "compiler/observations.h"
 #include "compiler/conv_view.h"
+#include "runtime/calib/stat_gram.h"
 #include <string.h>
 
 const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
@@ -31,7 +32,7 @@ const Observation *observation_gram(const ObservationList *all, const Layer *lay
 }
 
 /* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL. */
-static void ask(Arena *arena, ObservationList *all, const PlanUse *use, const Layer *walker,
+static Observation *ask(Arena *arena, ObservationList *all, const PlanUse *use, const Layer *walker,
                 unsigned what) {
     const Node *node = use->node;
     const ValueInfo *value = node->inputs[use->slot];
@@ -58,6 +59,26 @@ static void ask(Arena *arena, ObservationList *all, const PlanUse *use, const La
         seen->node = node->index;
         seen->slot = use->slot;
     }
+    return seen;
+}
+
+int observation_level(const Layers *layers, const ValueInfo *value) {
+    const Layer *maker = value->producer ? layer_of(layers, value->producer) : NULL;
+    int level = maker ? maker->depth : INT32_MAX;
+    for (size_t i = 0; !maker && i < value->uses.len; i++) {
+        const Layer *reader = layer_of(layers, value->uses.at[i].node);
+        const int before = reader ? reader->depth - (reader->weight != NULL) : 0;
+        level = before < level ? before : level;
+    }
+    return level == INT32_MAX ? 0 : level;
+}
+
+/* The largest that a reader asks for: they are one matrix for each group of its channels. */
+static void size_gram(Observation *seen, const Layer *layer) {
+    const Tensor *t = layer->weight;
+    const int64_t columns = t->count / t->dims[layer->channel_axis];
+    const uint64_t bytes = stat_gram_bytes(layer->groups, columns);
+    seen->bytes = bytes > seen->bytes ? bytes : seen->bytes;
 }
 
 static PlanUse input_of(const Layer *layer) {
@@ -90,7 +111,7 @@ ObservationList observations(const Plan *plan, Arena *arena) {
         const bool gram = planned->round != ROUND_NEAREST, walks = conv_view_fits(layer);
         if (gram && walks) {
             const PlanUse use = input_of(layer);
-            ask(arena, &all, &use, layer, STAT_GRAM);
+            size_gram(ask(arena, &all, &use, layer, STAT_GRAM), layer);
         }
         unsigned what = gram && !walks ? STAT_GRAM : 0;
         if (planned->tie >= 0) {
@@ -98,7 +119,10 @@ ObservationList observations(const Plan *plan, Arena *arena) {
         }
         if (what) {
             const PlanUse use = input_of(layer);
-            ask(arena, &all, &use, NULL, what);
+            Observation *seen = ask(arena, &all, &use, NULL, what);
+            if (what & STAT_GRAM) {
+                size_gram(seen, layer);
+            }
         }
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
@@ -107,13 +131,19 @@ ObservationList observations(const Plan *plan, Arena *arena) {
             ask(arena, &all, &stream->uses.at[k], NULL, of_stream(stream));
         }
     }
+    for (size_t i = 0; i < all.len; i++) {
+        all.at[i].level = observation_level(plan->layers, all.at[i].value);
+    }
     return all;
 }
 
-void observations_print(const ObservationList *all, Buf *out) {
+void observations_print(const ObservationList *all, int pass, Buf *out) {
     static const char *const names[] = {"range", "histogram", "channels", "gram"};
     for (size_t i = 0; i < all->len; i++) {
         const Observation *seen = &all->at[i];
+        if (seen->pass != pass) {
+            continue;
+        }
         buf_str(out, seen->name);
         buf_printf(out, ":");
         for (int k = 0; k < 4; k++) {

@@ -113,7 +113,13 @@ void plan_inputs_print(const Plan *plan, Buf *out) {
     print_formats(plan, out);
     print_ties(plan, out);
     print_rounds(plan, out);
-    buf_printf(out, "  calibrate  %.*s: one pass over the data\n", STR_ARG(plan->data->name));
+    buf_printf(out, "  calibrate  %.*s: ", STR_ARG(plan->data->name));
+    if (plan->passes.len) {
+        buf_str(out, plan->passes);
+    } else {
+        buf_str(out, STR("one pass over the data"));
+    }
+    buf_char(out, '\n');
     print_evaluation(&plan->evaluation, out);
 }
 

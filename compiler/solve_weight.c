@@ -308,22 +308,44 @@ static void encode(WeightWork *w, Solved *one) {
     kernel_reference_metrics(&k, edited, one->outs, &one->metrics);
 }
 
-bool solve_weights(Solve *solve, const Spread *spread) {
+/* The pass that the weight waits for: factors of its tie, its Gram matrix. */
+static int pass_of(Solve *solve, const PlanLayer *planned) {
+    int pass = planned->tie >= 0 ? solve_pass_of_tie(solve, planned->tie) : 0;
+    if (planned->quantized && planned->round != ROUND_NEAREST) {
+        const ArenaMark mark = arena_mark(solve->s->arena);
+        const int gram = observation_gram(solve->seen, planned->layer, solve->s->arena)->pass;
+        arena_reset(solve->s->arena, mark);
+        pass = gram > pass ? gram : pass;
+    }
+    return pass;
+}
+
+bool solve_weights(Solve *solve, int pass, const Spread *spread) {
     Session *s = solve->s;
     for (size_t i = 0; i < solve->solved->len;) {
+        Solved *one = &solve->solved->at[i];
+        WeightWork w = {.solve = solve, .spread = spread};
+        w.planned = &solve->plan->layers_planned.at[one->layer];
+        const Str name = one->name;
+        size_t end = i + 1;
+        while (end < solve->solved->len && str_eq(solve->solved->at[end].name, name)) {
+            end++;
+        }
+        if (pass_of(solve, w.planned) != pass) {
+            i = end;
+            continue;
+        }
         if (session_stopped(s)) {
             return false;
         }
         if (s->progress) {
             s->progress(s->progress_user, "solve", i, solve->solved->len);
         }
-        Solved *one = &solve->solved->at[i];
-        WeightWork w = {.solve = solve, .spread = spread, .arena = arena_open()};
-        w.planned = &solve->plan->layers_planned.at[one->layer];
-        bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
-        const Str name = one->name;
-        for (; ok && i < solve->solved->len && str_eq(solve->solved->at[i].name, name); i++) {
+        w.arena = arena_open();
+        const bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
+        for (; ok && i < end; i++) {
             encode(&w, &solve->solved->at[i]);
+            solve->done[i] = true;
         }
         arena_close(w.arena);
         TRY(ok);

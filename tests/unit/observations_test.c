@@ -21,7 +21,7 @@ static ObservationList observed(World *w, const char *recipe) {
 
 static void expect_text(const ObservationList *all, Arena *arena, const char *expected) {
     Buf b = buf_on(arena);
-    observations_print(all, &b);
+    observations_print(all, 0, &b);
     assert_string_equal(b.len ? b.data : "", expected);
 }
 
