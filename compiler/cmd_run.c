@@ -3,6 +3,7 @@
 #include "compiler/calibrate.h"
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
+#include "compiler/encoded_copy.h"
 #include "compiler/evaluate.h"
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
@@ -236,10 +237,13 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
                   .facts = compiled_facts(compiled),
                   .solved = compiled_solved(compiled)};
     solve_begin(&work);
+    Arena *arena = arena_open();
+    const EncodedCopy *copy =
+        r->plan->encoded ? encoded_copy(&work, compiled_schedule(compiled), arena) : NULL;
     double measured = 0, solved = 0;
     bool ok = true;
     while (ok && !calibrate_over(c)) {
-        ok = calibrate(s, c, NULL);
+        ok = calibrate(s, c, copy ? &copy->edits : NULL);
         measured += stage(r);
         console_progress_end(r->c);
         if (!ok || calibrate_over(c)) {
@@ -249,6 +253,7 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
         solved += stage(r);
         console_progress_end(r->c);
     }
+    arena_close(arena);
     ok = ok && solve_end(&work);
     if (ok) {
         r->found = findings_take(&work, c);

@@ -13,7 +13,12 @@
 #include "compiler/ir.h"
 #include "compiler/plan.h"
 
-/* Adds what it names to facts; raises Ir.opset. */
-void lower_inputs(const Plan *plan, Facts *facts, Ir *ir);
+/* By their numbers in the plan: those with true are lowered. */
+typedef struct LowerOnly {
+    const bool *ties, *streams, *layers;
+} LowerOnly;
+
+/* Adds what it names to facts; raises Ir.opset. only: NULL: all of them. */
+void lower_inputs(const Plan *plan, const LowerOnly *only, Facts *facts, Ir *ir);
 
 #endif
