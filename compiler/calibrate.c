@@ -1,5 +1,6 @@
 /* Data through the engine into statistics (calibrate.h). */
 #include "compiler/calibrate.h"
+#include <malloc.h>
 #include <sodium.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -25,6 +26,9 @@ struct CalibrationRun {
     KeptStats kept;
     Engine *engine;
     Dataset *data;
+    size_t inputs; /* of the model; a batch of them, as data and for the engine: */
+    DataTensor *given;
+    EngineTensor *in;
     EngineObserver observer;
     Span at; /* the `calibrate` */
     /* of the pass at hand */
@@ -32,9 +36,9 @@ struct CalibrationRun {
     Instrumented instrumented;
     EngineModel *model;
     Stats *stats;
-    bool *shown;  /* of Calibration.seen, in this run of the model */
-    size_t left;  /* values of the pass that are not shown yet */
-    bool ends;    /* a run is over when all are: they come once, in the main graph */
+    bool *shown;        /* of Calibration.seen, in this run of the model */
+    size_t left;        /* values of the pass that are not shown yet */
+    bool ends;          /* a run is over when all are: they come once, in the main graph */
     double saved, save; /* when the .morstat was written last, and how long that took */
 };
 
@@ -118,6 +122,9 @@ static bool open_data(Run *r) {
     size_t count;
     const DataInput *inputs = data_inputs_of_model(s, r->plan->layers->model, &count);
     r->data = dataset_open(s, &wish, inputs, count);
+    r->inputs = count;
+    r->given = arena_many(s->arena, DataTensor, count + 1);
+    r->in = arena_many(s->arena, EngineTensor, count + 1);
     return r->data != NULL;
 }
 
@@ -133,7 +140,10 @@ static bool fail(Run *r, const char *what, Str why) {
 static bool open_engine(Run *r) {
     Session *s = r->s;
     const EngineWish wish = {.get = r->c->get};
-    r->engine = r->engine ? r->engine : engine_need(s, &wish, r->at);
+    if (r->engine) {
+        return true;
+    }
+    r->engine = engine_need(s, &wish, r->at);
     TRY(r->engine);
     r->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(r->engine)),
                               engine_provider(r->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
@@ -174,6 +184,7 @@ static void close_model(Run *r) {
     r->instrumented = (Instrumented){0};
     if (r->arena) {
         arena_close(r->arena);
+        malloc_trim(0); /* models come and go: what the library leaves in pieces would add up */
     }
     r->arena = NULL;
 }
@@ -194,17 +205,15 @@ static void begin_run(Run *r) {
     r->left = r->c->passes.all.at[r->c->pass].values;
 }
 
-static bool run_batch(Run *r, int64_t index, size_t inputs, DataTensor *tensors, EngineTensor *in) {
-    TRY(dataset_batch(r->s, r->data, index, tensors));
+static bool run_batch(Run *r, int64_t index) {
+    TRY(dataset_batch(r->s, r->data, index, r->given));
     size_t count = 0;
-    for (size_t i = 0; i < inputs; i++) {
-        if (tensors[i].data || tensors[i].size == 0) {
-            in[count++] = (EngineTensor){tensors[i].name,
-                                         tensors[i].type,
-                                         tensors[i].rank,
-                                         tensors[i].dims,
-                                         (void *)(uintptr_t)tensors[i].data,
-                                         (size_t)tensors[i].size};
+    for (size_t i = 0; i < r->inputs; i++) {
+        const DataTensor *t = &r->given[i];
+        if (t->data || t->size == 0) {
+            void *bytes = (void *)(uintptr_t)t->data;
+            r->in[count++] =
+                (EngineTensor){t->name, t->type, t->rank, t->dims, bytes, (size_t)t->size};
         }
     }
     const EnginePort *ports;
@@ -214,7 +223,7 @@ static bool run_batch(Run *r, int64_t index, size_t inputs, DataTensor *tensors,
     EngineTensor out;
     Str why = {0};
     begin_run(r);
-    if (!engine_run(r->model, in, count, &ports[0].name, 1, &out, &why)) {
+    if (!engine_run(r->model, r->in, count, &ports[0].name, 1, &out, &why)) {
         return fail(r, "the engine cannot run this model on the data", why);
     }
     engine_release_outputs(r->model);
@@ -231,10 +240,6 @@ static bool run_data(Run *r) {
     Session *s = r->s;
     const int64_t batches = dataset_batches(r->data);
     const char *name = pass_name(r);
-    size_t inputs;
-    data_inputs_of_model(s, r->plan->layers->model, &inputs);
-    DataTensor *tensors = arena_many(r->arena, DataTensor, inputs + 1);
-    EngineTensor *in = arena_many(r->arena, EngineTensor, inputs + 1);
     r->saved = clock_seconds();
     for (int64_t i = (int64_t)r->stats->batches; i < batches; i++) {
         if (s->progress) {
@@ -245,7 +250,7 @@ static bool run_data(Run *r) {
         if (stopped || (since > SAVE_SECONDS && since > SAVE_SHARE * r->save)) {
             TRY(keep(r) && !stopped);
         }
-        TRY(run_batch(r, i, inputs, tensors, in));
+        TRY(run_batch(r, i));
         r->stats->batches++;
     }
     r->stats->complete = true;
@@ -283,7 +288,7 @@ static bool begin_pass(Run *r, const InstrumentEdits *edits) {
     c->kept_passes += r->stats->complete;
     c->saved = c->saved || (r->stats->batches && r->kept.path.len);
     r->ends = run_ends(r);
-    return r->stats->complete || ((r->arena || make_copy(r, NULL)) && open_model(r));
+    return r->stats->complete || r->model || ((r->arena || make_copy(r, NULL)) && open_model(r));
 }
 
 bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
@@ -305,11 +310,16 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
     }
     if (ok) {
         c->samples = dataset_samples(r->data);
-        /* behind encoded layers the first pass, too, waits for the weights that need no data */
-        ok = plan->encoded || begin_pass(r, NULL);
+        /* Behind encoded layers the first pass, too, waits for weights that need no data. What the
+         * data holds for all batches is made here, below what a pass gives back of the arena. */
+        ok = plan->encoded ? dataset_samples(r->data) == 0 || dataset_batch(s, r->data, 0, r->given)
+                           : begin_pass(r, NULL);
     }
     if (ok) {
         c->stats = stats_open(s, r->stats ? &r->stats->identity : &r->kept.id);
+        for (size_t i = 0; i < c->seen.len; i++) {
+            stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
+        }
     }
     c->seconds = clock_seconds() - begin;
     if (!ok) {
@@ -335,11 +345,17 @@ static void end_pass(Run *r) {
 bool calibrate(Session *s, Calibration *c, const InstrumentEdits *edits) {
     const double begin = clock_seconds();
     Run *r = c->run;
+    const ArenaMark mark = arena_mark(s->arena);
     bool ok = r->stats || begin_pass(r, edits);
     ok = ok && (r->stats->complete || run_data(r));
-    close_model(r);
+    if (edits) { /* the float one serves all passes */
+        close_model(r);
+    }
     if (ok) {
         end_pass(r);
+        if (edits) { /* the copy, as it was read: 5 MB for 900 nodes, and there are many passes */
+            arena_reset(s->arena, mark);
+        }
     }
     c->seconds += clock_seconds() - begin;
     if (!ok || calibrate_over(c)) {

@@ -38,7 +38,7 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *calibration);
  * them have measured; Gram matrices of earlier passes are the caller's to free.
  * edits: what is encoded in the model by then; NULL: it is the float one. */
 bool calibrate(Session *s, Calibration *calibration, const InstrumentEdits *edits);
-bool calibrate_over(const Calibration *calibration); /* all passes are */
+bool calibrate_over(const Calibration *calibration);        /* all passes are */
 void calibrate_close(Session *s, Calibration *calibration); /* no harm when it is closed */
 
 #endif

@@ -3,15 +3,14 @@
 #include "compiler/calibrate.h"
 #include "compiler/cmd.h"
 #include "compiler/compile.h"
-#include "compiler/encoded_copy.h"
 #include "compiler/evaluate.h"
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
 #include "compiler/output_names.h"
+#include "compiler/pass_loop.h"
 #include "compiler/readings.h"
 #include "compiler/report_file.h"
 #include "compiler/run_report.h"
-#include "compiler/solve.h"
 #include "lang/parse.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
@@ -225,44 +224,11 @@ static bool prepare_calibration(Run *r) {
 
 /* What the plan takes from data, if it does: statistics, then all that follows from them. */
 static bool calibrate_and_solve(Run *r, Compiled *compiled) {
-    Session *s = r->s;
-    if (!r->plan->data) {
-        return true;
+    if (r->plan->data) {
+        r->found = pass_loop(r->c, r->plan, &r->calibration, compiled);
+        stage(r);
     }
-    Calibration *c = &r->calibration;
-    Solve work = {.s = s,
-                  .plan = r->plan,
-                  .seen = &c->seen,
-                  .stats = c->stats,
-                  .facts = compiled_facts(compiled),
-                  .solved = compiled_solved(compiled)};
-    solve_begin(&work);
-    Arena *arena = arena_open();
-    const EncodedCopy *copy =
-        r->plan->encoded ? encoded_copy(&work, compiled_schedule(compiled), arena) : NULL;
-    double measured = 0, solved = 0;
-    bool ok = true;
-    while (ok && !calibrate_over(c)) {
-        ok = calibrate(s, c, copy ? &copy->edits : NULL);
-        measured += stage(r);
-        console_progress_end(r->c);
-        if (!ok || calibrate_over(c)) {
-            run_report_calibration(r->c, c, ok);
-        }
-        ok = ok && solve_pass(&work, c->pass - 1);
-        solved += stage(r);
-        console_progress_end(r->c);
-    }
-    arena_close(arena);
-    ok = ok && solve_end(&work);
-    if (ok) {
-        r->found = findings_take(&work, c);
-        r->found->seconds_calibrate = measured;
-        r->found->seconds_solve = solved + stage(r);
-    }
-    stats_close(c->stats);
-    console_progress_end(r->c);
-    return ok;
+    return !r->plan->data || r->found;
 }
 
 static bool choose_device(Run *r, const Compiled *compiled) {
@@ -393,23 +359,6 @@ static bool execute(Run *r, Compiled *compiled) {
     return reported;
 }
 
-/* How often the data will be read, on this machine and with these flags. */
-static void say_passes(Run *r) {
-    Session *s = r->s;
-    if (!r->plan->data) {
-        return;
-    }
-    ObservationList seen = observations(r->plan, s->arena);
-    DataPasses passes = {.budget = data_passes_budget(s, r->args->stats_memory)};
-    for (size_t i = 0; i < seen.len; i++) {
-        seen.at[i].pass = -1;
-    }
-    data_passes(&passes, &seen, r->plan->encoded, s->arena);
-    Buf words = buf_on(s->arena);
-    data_passes_print(&passes, r->plan->encoded, &words);
-    r->plan->passes = buf_view(&words);
-}
-
 static bool compile_and_run(Run *r) {
     Session *s = r->s;
     Buf b = buf_on(s->arena);
@@ -437,7 +386,7 @@ static bool compile_and_run(Run *r) {
         return dumped;
     }
     if (r->args->verb == VERB_PLAN) {
-        say_passes(r);
+        r->plan->passes = data_passes_words(s, r->plan, r->args->stats_memory);
         plan_print(r->plan, &b);
         compiled_notes(compiled, &b);
         if (r->args->kernels) {

@@ -39,9 +39,10 @@ static bool merge_file(Session *s, Stats *into, Str path) {
         return refuse(s, path, "it is about another model");
     }
     if (memcmp(from->identity.asked, STATS_ENCODED, strlen(STATS_ENCODED)) == 0) {
-        return refuse(s, path,
-                      "it was measured behind encoded layers (observe = encoded), and how these were "
-                      "encoded follows from all of the data");
+        return refuse(
+            s, path,
+            "it was measured behind encoded layers (observe = encoded), and how these were "
+            "encoded follows from all of the data");
     }
     if (memcmp(into->identity.asked, from->identity.asked, 32) != 0) {
         return refuse(s, path,

@@ -76,8 +76,7 @@ void data_passes(DataPasses *passes, ObservationList *seen, bool encoded, Arena 
     }
     for (size_t i = 0; i < units.len; i++) {
         const Unit *unit = &units.at[i];
-        const DataPass *last =
-            passes->all.len > first ? &vec_last(&passes->all) : NULL;
+        const DataPass *last = passes->all.len > first ? &vec_last(&passes->all) : NULL;
         const bool full = last && last->bytes > 0 && last->bytes + unit->bytes > passes->budget;
         const bool behind = encoded && last && unit->level > last->level;
         if ((encoded || unit->bytes) && (!last || (full && unit->bytes) || behind)) {
@@ -118,4 +117,19 @@ void data_passes_print(const DataPasses *passes, bool encoded, Buf *out) {
         buf_printf(out, ": Gram matrices of %.*s, at most %.*s at a time",
                    STR_ARG(str_bytes(out->arena, bytes)), STR_ARG(str_bytes(out->arena, most)));
     }
+}
+
+Str data_passes_words(Session *s, const Plan *plan, uint64_t asked) {
+    if (!plan->data) {
+        return (Str){0};
+    }
+    ObservationList seen = observations(plan, s->arena);
+    DataPasses passes = {.budget = data_passes_budget(s, asked)};
+    for (size_t i = 0; i < seen.len; i++) {
+        seen.at[i].pass = -1;
+    }
+    data_passes(&passes, &seen, plan->encoded, s->arena);
+    Buf words = buf_on(s->arena);
+    data_passes_print(&passes, plan->encoded, &words);
+    return buf_view(&words);
 }

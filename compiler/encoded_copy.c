@@ -120,7 +120,8 @@ static void *decode(EncodedCopy *c, const PlanLayer *planned) {
 static void put_weight(EncodedCopy *c, Model *copy, int index) {
     const PlanLayer *planned = &c->solve->plan->layers_planned.at[index];
     const Layer *layer = planned->layer;
-    Node *node = copy->graphs.at[layer->weight_at->graph->number]->nodes.at[layer->weight_at->index];
+    Node *node =
+        copy->graphs.at[layer->weight_at->graph->number]->nodes.at[layer->weight_at->index];
     const ValueInfo *value = node->inputs[layer->weight_slot];
     const Tensor *t = value->constant;
     const int64_t tag = tag_make(TAG_SOLVED, index, 0);
@@ -132,8 +133,8 @@ static void put_weight(EncodedCopy *c, Model *copy, int index) {
         return;
     }
     const NewTensor made = {
-        .name = model_fresh_name(copy, str_format(c->solve->s->arena, "%.*s_encoded",
-                                                  STR_ARG(value->name))),
+        .name = model_fresh_name(
+            copy, str_format(c->solve->s->arena, "%.*s_encoded", STR_ARG(value->name))),
         .type = t->type,
         .rank = t->rank,
         .dims = t->dims,

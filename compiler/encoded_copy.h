@@ -4,8 +4,8 @@
  *     the type of the weight: any format, whether the engine knows it or not;
  *   - factors of smooth and awq in front of them, BatchNormalizations and biases taken in;
  *   - QuantizeLinear and DequantizeLinear of values of lower levels whose scale is solved.
- * Scales that values of several levels share wait for the last of them, and so do layers behind them.
- * The caller has solved all passes of lower levels. */
+ * Scales that values of several levels share wait for the last of them, and so do layers behind
+ * them. The caller has solved all passes of lower levels. */
 #ifndef COMPILER_ENCODED_COPY_H
 #define COMPILER_ENCODED_COPY_H
 #include "compiler/instrument.h"
@@ -13,10 +13,10 @@
 
 typedef struct EncodedCopy {
     Solve *solve;
-    const Schedule *schedule; /* has the kernels of weights that need no data */
-    Arena *arena;             /* of what lives as long as it */
-    void **weights;           /* of Plan.layers_planned: decoded; NULL: not yet */
-    Facts *facts;             /* of the copy at hand */
+    const Schedule *schedule;      /* has the kernels of weights that need no data */
+    Arena *arena;                  /* of what lives as long as it */
+    void **weights;                /* of Plan.layers_planned: decoded; NULL: not yet */
+    Facts *facts;                  /* of the copy at hand */
     bool *ties, *streams, *layers; /* in the copy at hand */
     InstrumentEdits edits;
 } EncodedCopy;

@@ -83,9 +83,8 @@ bool instrument(Session *s, Arena *arena, Str path, const ObservationList *seen,
     LayoutOptions options = {.in_place = true, .data_name = STR(INSTRUMENT_DATA)};
     TRY(model_layout(out->model, &options, &layout));
     assert(edits || layout.size[1] == 0); /* it was below 2 GiB when it was read */
-    uint8_t *const files[2] = {
-        arena_alloc(arena, (size_t)layout.size[0]),
-        layout.size[1] ? arena_alloc(arena, (size_t)layout.size[1]) : NULL};
+    uint8_t *const files[2] = {arena_alloc(arena, (size_t)layout.size[0]),
+                               layout.size[1] ? arena_alloc(arena, (size_t)layout.size[1]) : NULL};
     gather(&layout, edits, files);
     *out = (Instrumented){.model = out->model,
                           .bytes = files[0],

@@ -1,8 +1,8 @@
-/* Statistics in files: one .morstat for each pass over the data, NAME.morstat, NAME.2.morstat, ... A
- * run takes what earlier ones have kept of the same model, data and values, whole passes and a part
- * of one, and measures the rest. Of the float model a file serves whatever budget cuts today's
- * passes: it is read as often as its Gram matrices do not fit together. Behind encoded layers a file
- * is of one pass behind the very same layers. */
+/* Statistics in files: one .morstat for each pass over the data, NAME.morstat, NAME.2.morstat, ...
+ * A run takes what earlier ones have kept of the same model, data and values, whole passes and a
+ * part of one, and measures the rest. Of the float model a file serves whatever budget cuts today's
+ * passes: it is read as often as its Gram matrices do not fit together. Behind encoded layers a
+ * file is of one pass behind the very same layers. */
 #ifndef COMPILER_KEPT_STATS_H
 #define COMPILER_KEPT_STATS_H
 #include "compiler/data_passes.h"

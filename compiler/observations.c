@@ -33,7 +33,7 @@ const Observation *observation_gram(const ObservationList *all, const Layer *lay
 
 /* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL. */
 static Observation *ask(Arena *arena, ObservationList *all, const PlanUse *use, const Layer *walker,
-                unsigned what) {
+                        unsigned what) {
     const Node *node = use->node;
     const ValueInfo *value = node->inputs[use->slot];
     Observation *seen = (Observation *)(walker ? find_walk(all, walker, arena)

@@ -6,7 +6,8 @@
  *     ties (factors) -> streams (ranges) -> weights, one after the other, each on all threads
  *     and behind the last pass facts, biases
  *
- * In the order of the plan, with the same bits for any number of threads and any cut into passes. */
+ * In the order of the plan, with the same bits for any number of threads and any cut into passes.
+ */
 #ifndef COMPILER_SOLVE_H
 #define COMPILER_SOLVE_H
 #include "compiler/assemble.h"
@@ -45,7 +46,8 @@ typedef struct Solve {
 bool solve(Solve *solve); /* of one pass: the three below */
 
 void solve_begin(Solve *solve);
-/* What needs nothing but passes up to this one, which are in Solve.stats; frees the Gram matrices. */
+/* What needs nothing but passes up to this one, which are in Solve.stats; frees the Gram matrices.
+ */
 bool solve_pass(Solve *solve, int pass);
 bool solve_end(Solve *solve);
 /* The bytes of facts, from what is decided by now. */

@@ -312,8 +312,8 @@ static Stats *read_head(Session *s, Str bytes, const StatsIdentity *wanted, uint
     return stats;
 }
 
-static Stats *read_part(Session *s, Str bytes, const StatsIdentity *wanted,
-                        const MorstatPart *part, const char **why) {
+static Stats *read_part(Session *s, Str bytes, const StatsIdentity *wanted, const MorstatPart *part,
+                        const char **why) {
     uint64_t count = 0;
     Stats *stats = read_head(s, bytes, wanted, &count, why);
     if (!stats) {
@@ -339,8 +339,8 @@ Stats *morstat_read(Session *s, Str bytes, const StatsIdentity *wanted, const ch
     return read_part(s, bytes, wanted, NULL, why);
 }
 
-Stats *morstat_open_part(Session *s, Str path, const StatsIdentity *wanted,
-                         const MorstatPart *part, const char **why) {
+Stats *morstat_open_part(Session *s, Str path, const StatsIdentity *wanted, const MorstatPart *part,
+                         const char **why) {
     *why = NULL;
     Input *in = input_open(s, path);
     if (!in) {

@@ -43,7 +43,7 @@ typedef struct MorstatPart {
     bool (*gram)(void *user, Str name);
     void *user;
 } MorstatPart;
-Stats *morstat_open_part(Session *s, Str path, const StatsIdentity *wanted,
-                         const MorstatPart *part, const char **why);
+Stats *morstat_open_part(Session *s, Str path, const StatsIdentity *wanted, const MorstatPart *part,
+                         const char **why);
 
 #endif

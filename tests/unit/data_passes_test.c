@@ -116,8 +116,8 @@ static void the_budget(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_what_fits),      cmocka_unit_test(what_is_small),
-        cmocka_unit_test(by_level),          cmocka_unit_test(some_are_measured),
+        cmocka_unit_test(by_what_fits), cmocka_unit_test(what_is_small),
+        cmocka_unit_test(by_level),     cmocka_unit_test(some_are_measured),
         cmocka_unit_test(the_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

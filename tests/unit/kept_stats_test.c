@@ -22,8 +22,13 @@ static int setup(void **state) {
     for (int i = 0; i < VALUES; i++) {
         values[i] = (ValueInfo){.name = str_format(s->arena, "v%d", i)};
         vec_push(s->arena, &seen,
-                 ((Observation){.name = values[i].name, .value = &values[i], .graph = &graph,
-                                .what = STAT_GRAM, .channels = true, .bytes = GRAM, .level = i}));
+                 ((Observation){.name = values[i].name,
+                                .value = &values[i],
+                                .graph = &graph,
+                                .what = STAT_GRAM,
+                                .channels = true,
+                                .bytes = GRAM,
+                                .level = i}));
     }
     return 0;
 }

@@ -285,10 +285,13 @@ static void memory_that_runs_out_leaves_nothing(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_run_goes_on_where_it_stopped),      TEST(large_rows_are_written_whole),
+        TEST(a_run_goes_on_where_it_stopped),
+        TEST(large_rows_are_written_whole),
         TEST(a_part_of_the_matrices),
-        TEST(what_is_not_whole_is_refused),        TEST(what_makes_no_sense_is_refused),
-        TEST(a_failing_write_leaves_the_old_file), TEST(memory_that_runs_out_leaves_nothing),
+        TEST(what_is_not_whole_is_refused),
+        TEST(what_makes_no_sense_is_refused),
+        TEST(a_failing_write_leaves_the_old_file),
+        TEST(memory_that_runs_out_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
