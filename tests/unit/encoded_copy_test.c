@@ -83,7 +83,9 @@ static void expect_copy(Copied *c, const Expected *e) {
     for (size_t i = 0; i < m->tensors.len; i++) {
         const Tensor *t = m->tensors.at[i];
         const uint8_t *bytes = tensor_bytes(s, t, s->arena);
-        if (t->rank == 2 && ((const float *)(const void *)bytes)[0] != 0.0f) {
+        float first = 0; /* raw data need not be aligned */
+        memcpy(&first, bytes, t->rank == 2 ? sizeof first : 0);
+        if (first != 0.0f) {
             buf_printf(&weights, "%s%.*s", weights.len ? " " : "", STR_ARG(t->name));
         }
     }

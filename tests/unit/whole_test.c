@@ -70,7 +70,9 @@ static void expect_decoded(const Kernel *k, const void *src, void *const outs[OU
     float worst = 0;
     int64_t zeros = 0;
     for (int64_t i = 0; i < k->count; i++) {
-        const float error = fabsf(((const float *)src)[i] - w[i]);
+        float was;
+        memcpy(&was, (const char *)src + i * (int64_t)sizeof was, sizeof was);
+        const float error = fabsf(was - w[i]);
         worst = error > worst ? error : worst;
         zeros += w[i] == 0.0f;
     }
