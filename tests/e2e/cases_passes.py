@@ -12,10 +12,10 @@ import time
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from cases_calibrate import PYLM, float_perplexity, perplexity, prepare, text_of
-from harness import SETTINGS, add_case, case
+from harness import MODELS, SETTINGS, add_case, case
 from running import session
 
 STACK = "awq\nquantize(weight = int4 per block(128), input = int8, round = gptq)"
@@ -133,19 +133,40 @@ def merged(box):
     assert b"E0708" in said and b"observe = encoded" in said, said
 
 
-def shown_scales(path, tokens):
+def decode_weights(model, constants):
+    """Weights become the constants that their DequantizeLinear makes: then ONNX Runtime fuses and multiplies as in
+    the copies that were measured, and the last bits are the same. (Where they are not, a value near the middle of
+    two codes gets the other one, and what is behind it moves.)"""
+    for node in [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in constants]:
+        single = helper.make_graph([node], "w", [], [helper.make_empty_tensor_value_info(node.output[0])],
+                                   [t for t in model.graph.initializer if t.name in node.input])
+        weight = session(helper.make_model(single, opset_imports=model.opset_import, ir_version=model.ir_version)
+                         .SerializeToString()).run(None, {})[0]
+        model.graph.node.remove(node)
+        model.graph.initializer.append(numpy_helper.from_array(weight, node.output[0]))
+
+
+def shown_scales(path, data, feed="input_ids"):
     """Of each QuantizeLinear: its scale, and what the model itself puts into it."""
     model = onnx.load(path)
     constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    nodes = [n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] not in constants]
+    decode_weights(model, constants)
+    nodes = [n for n in model.graph.node if n.op_type == "QuantizeLinear"]
     for name in dict.fromkeys(n.input[0] for n in nodes):
-        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+        model.graph.output.append(helper.make_empty_tensor_value_info(name))
     names = [o.name for o in model.graph.output][1:]
     runs, largest = session(model.SerializeToString()), dict.fromkeys(names, 0.0)
-    for i in range(0, len(tokens), 4):  # batches of the recipe: others have other last bits, and codes
-        for name, value in zip(names, runs.run(names, {"input_ids": tokens[i:i + 4]})):
+    for i in range(0, len(data), 4):  # the batches of the recipe
+        for name, value in zip(names, runs.run(names, {feed: data[i:i + 4]})):
             largest[name] = max(largest[name], float(np.abs(value).max()))
     return [(float(constants[n.input[1]]), largest[n.input[0]]) for n in nodes]
+
+
+def expect_near(scales, most, near, share=0.9):
+    """An observer may keep ONNX Runtime from fusing two nodes, so a few values differ in last bits and then in codes."""
+    off = [abs(scale * most - shown) / shown for scale, shown in scales]
+    assert len(off) >= 8 and max(off) < 0.05, off
+    assert sum(x <= near for x in off) >= share * len(off), off
 
 
 # steps, largest code, how near the scales are
@@ -164,11 +185,7 @@ def check_behind(steps, most, near, box):
     out = box.compress(text_of(steps, ENCODED), PYLM / "model.onnx")
     onnx.checker.check_model(str(out))
     scales = shown_scales(out, tokens)
-    off = [abs(scale * most - shown) / shown for scale, shown in scales]
-    # The new model's weights are made by DequantizeLinear, which gives products other last bits than
-    # constants: where one of these makes another code of an input, a maximum behind it moves.
-    assert len(off) >= 8 and max(off) < 0.02, off
-    assert sum(x <= near for x in off) >= 0.75 * len(off), off
+    expect_near(scales, most, near)
     plain = shown_scales(box.compress(text_of(steps), PYLM / "model.onnx", "float.onnx"), tokens)
     off = [abs(scale * most - shown) / shown for scale, shown in plain]
     assert sum(x <= near for x in off) <= 0.25 * len(off), off  # but for the first: it is another model
@@ -195,3 +212,20 @@ def encoded_bytes(box):
     box.write("recipe.mor", "mor 1\n" + recipe.replace("awq", "awq(grid = 5)"))
     said = run(box, "whole.onnx")  # other weights: only the first pass is as it was
     assert f"statistics of 1 of {passes} passes".encode() in said, said
+
+
+@case("passes/convolutions behind encoded layers")
+def convolutions(box):
+    """Im2col matrices, BatchNormalizations that convolutions take in, biases, layers side by side."""
+    images = np.random.default_rng(5).standard_normal((8, 3, 48, 96), dtype=np.float32)
+    np.savez(box.dir / "calib.npz", x=images)
+    model = MODELS / "ppocr" / "ch_ppocr_mobile_v2.0_cls_infer.onnx"
+    recipe = ('data calib = npz("calib.npz", batch = 4)\ncalibrate(data = calib{})\n'
+              "on conv[.groups == 1] {{ quantize(weight = int8 per channel, input = int8, round = gptq) }}\n")
+    behind = box.compress(recipe.format(ENCODED), model, "behind.onnx")
+    onnx.checker.check_model(str(behind))
+    expect_near(shown_scales(behind, images, "x"), 127, 1e-6, 0.6)
+    plain = box.compress(recipe.format(""), model, "plain.onnx").read_bytes()
+    assert plain != behind.read_bytes()
+    cut = box.compress(recipe.format(""), model, "cut.onnx", "--stats-memory", "64KiB").read_bytes()
+    assert plain == cut and len(morstats(box, "cut")) > 2
