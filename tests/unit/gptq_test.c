@@ -237,7 +237,7 @@ static void a_failed_spread_is_passed_on(void **state) {
         assert_true(done == (failing.calls < at));
         failed += !done;
     }
-    assert_int_equal(failed, 4); /* columns, losses, descent, losses */
+    assert_int_equal(failed, 5); /* inverse, columns, losses, descent, losses */
     arena_close(l.arena);
 }
 
