@@ -8,6 +8,7 @@
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/channel_scale.h"
 #include "runtime/calib/clip.h"
+#include "runtime/calib/cut.h"
 #include "runtime/calib/gptq.h"
 #include "runtime/calib/gram.h"
 #include "runtime/device/whole.h"
@@ -165,6 +166,8 @@ typedef struct WeightWork {
     bool given; /* scales and values are decided: */
     Scales scales;
     float *rounded; /* [rows][k]; NULL: to the nearest */
+    float *nearest; /* [rows][k]: then, for round_nearest */
+    Cut cut;
 } WeightWork;
 
 static bool clips(const PlanLayer *planned) {
@@ -276,8 +279,23 @@ static bool decide(WeightWork *w) {
     return !learned || round_rows(w, &grid);
 }
 
+static void nearest_task(void *user, size_t task) {
+    const WeightWork *w = user;
+    const Grid grid = solve_grid(w->planned);
+    const int64_t first = cut_first(&w->cut, task), rows = cut_end(&w->cut, task) - first;
+    const int64_t at = first * w->rows.k;
+    grid_round_rows(&grid, &w->scales, first, rows, w->rows.w + at, w->nearest + at);
+}
+
+/* The values of the given scales that are nearest. */
+static bool round_nearest(WeightWork *w) {
+    w->nearest = arena_many(w->arena, float, (size_t)(w->rows.rows * w->rows.k));
+    w->cut = cut_rows(w->rows.rows, w->rows.k);
+    return spread_run(w->spread, nearest_task, w, w->cut.tasks);
+}
+
 /* What a kernel op wants of a weight whose values and scales are decided. */
-static void encode(WeightWork *w, Solved *one) {
+static bool encode(WeightWork *w, Solved *one) {
     Session *s = w->solve->s;
     const Layer *layer = w->planned->layer;
     Kernel k = one->kernel;
@@ -290,22 +308,25 @@ static void encode(WeightWork *w, Solved *one) {
     }
     float *edited = arena_many(w->arena, float, (size_t)k.count);
     from_rows(layer, &w->rows, edited);
-    float *values = edited;
-    if (w->rounded) {
-        values = arena_many(w->arena, float, (size_t)k.count);
-        from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded}, values);
-    }
     if (!k.format) { /* a float weight, for weights = float */
-        array_convert(K_FLOAT, false, values, own, one->outs[OUT_CODES], (size_t)k.count);
-        return;
+        const Rows rounded = {w->rows.rows, w->rows.k, w->rounded};
+        if (w->rounded) {
+            from_rows(layer, &rounded, edited);
+        }
+        array_convert(K_FLOAT, false, edited, own, one->outs[OUT_CODES], (size_t)k.count);
+        return true;
     }
     if (!w->given) {
         device_whole(&k, edited, one->outs, &one->metrics, w->arena);
-        return;
+        return true;
     }
+    TRY(w->rounded || w->nearest || round_nearest(w));
+    float *values = arena_many(w->arena, float, (size_t)k.count);
+    from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded ? w->rounded : w->nearest}, values);
     const KernelGiven given = give(layer, &w->scales, k.format->asymmetric, w->arena);
     kernel_given(&k, values, &given, one->outs);
-    kernel_reference_metrics(&k, edited, one->outs, &one->metrics);
+    kernel_compare(&k, edited, values, &one->metrics); /* values are what codes decode to */
+    return true;
 }
 
 bool solve_weights(Solve *solve, const Spread *spread) {
@@ -323,7 +344,7 @@ bool solve_weights(Solve *solve, const Spread *spread) {
         bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
         const Str name = one->name;
         for (; ok && i < solve->solved->len && str_eq(solve->solved->at[i].name, name); i++) {
-            encode(&w, &solve->solved->at[i]);
+            ok = encode(&w, &solve->solved->at[i]);
         }
         arena_close(w.arena);
         TRY(ok);

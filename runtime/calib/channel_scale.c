@@ -1,5 +1,6 @@
-/* The loss of one candidate s: W s into a buffer, scales of its grid, and then each task makes the
- * error of its rows in the same buffer. */
+/* The loss of one candidate s. A task takes a strip of rows through all steps while it lies in the
+ * cache: W s, scales of its grid, what rounding is off by, the loss. Scales that need the whole
+ * weight come first. */
 #include "runtime/calib/channel_scale.h"
 #include "runtime/calib/cut.h"
 #include "runtime/calib/gram.h"
@@ -31,58 +32,89 @@ void channel_widen(const float *w, int64_t rows, int64_t k, float *amax) {
 }
 
 typedef struct ScaledWork {
-    const ScaledWeight *weight;
-    const Scales *scales;
-    const float *s;
-    float *d; /* W s, then the error */
+    const ScaledWeight *weights;
+    Scales *scales; /* of each weight */
+    size_t count;
     int64_t k;
-    Cut cut;
+    const float *g, *s;
+    double *losses; /* of all rows */
+    char *rooms;    /* of each task: two strips, and what scales need */
+    size_t room;
+    Cut cut; /* of the rows of all weights */
 } ScaledWork;
 
-static void scale_rows(void *user, size_t task) {
-    const ScaledWork *t = user;
-    const int64_t first = cut_first(&t->cut, task), rows = cut_end(&t->cut, task) - first;
-    const int64_t at = first * t->k;
-    channel_scale_weight(t->weight->w + at, rows, t->k, t->s, t->d + at);
+/* Rows [row, row + rows) of one weight. */
+static void strip_losses(const ScaledWork *t, size_t weight, int64_t row, int64_t rows, char *room,
+                         double *losses) {
+    const ScaledWeight *from = &t->weights[weight];
+    const int64_t k = t->k;
+    const float *w = from->w + row * k;
+    float *d = (float *)(void *)room, *r = d + GRAM_STRIP * k;
+    channel_scale_weight(w, rows, k, t->s, d);
+    if (grid_by_rows(from->grid)) {
+        grid_row_scales(from->grid, d, row, rows, &t->scales[weight], r + GRAM_STRIP * k);
+    }
+    grid_round_rows(from->grid, &t->scales[weight], row, rows, d, d);
+    for (int64_t i = 0; i < rows; i++) {
+        for (int64_t j = 0; j < k; j++) {
+            d[i * k + j] = d[i * k + j] / t->s[j] - w[i * k + j];
+        }
+    }
+    gram_strip_losses(t->g, d, rows, k, r, losses);
 }
 
-static void error_rows(void *user, size_t task) {
+/* A task's rows may be the last of one weight and the first of the next. */
+static void row_losses(void *user, size_t task) {
     const ScaledWork *t = user;
-    const int64_t first = cut_first(&t->cut, task), rows = cut_end(&t->cut, task) - first;
-    const float *w = t->weight->w + first * t->k;
-    float *d = t->d + first * t->k;
-    grid_round_rows(t->weight->grid, t->scales, first, rows, d, d);
-    for (int64_t row = 0; row < rows; row++) {
-        for (int64_t j = 0; j < t->k; j++) {
-            d[row * t->k + j] = d[row * t->k + j] / t->s[j] - w[row * t->k + j];
+    const int64_t first = cut_first(&t->cut, task), end = cut_end(&t->cut, task);
+    int64_t begin = 0; /* of a weight's rows among all */
+    for (size_t i = 0; i < t->count; begin += t->weights[i++].rows) {
+        const int64_t last = begin + t->weights[i].rows < end ? begin + t->weights[i].rows : end;
+        int64_t row = begin < first ? first : begin;
+        for (int64_t rows; row < last; row += rows) {
+            rows = last - row < GRAM_STRIP ? last - row : GRAM_STRIP;
+            strip_losses(t, i, row - begin, rows, t->rooms + task * t->room, t->losses + row);
         }
     }
 }
 
-static bool one_loss(const ScaledWeight *weight, int64_t k, const float *g, const float *s,
-                     double *loss, Arena *arena, const Spread *spread) {
-    Scales scales = scales_new(arena, weight->grid, weight->rows, k);
-    ScaledWork t = {
-        .weight = weight, .scales = &scales, .s = s, .k = k, .cut = cut_rows(weight->rows, k)};
-    t.d = arena_many(arena, float, (size_t)(weight->rows * k));
-    return spread_run(spread, scale_rows, &t, t.cut.tasks) &&
-           grid_scales(weight->grid, t.d, &scales, arena, spread) &&
-           spread_run(spread, error_rows, &t, t.cut.tasks) &&
-           gram_loss(g, t.d, weight->rows, k, loss, arena, spread);
+/* Scales of W s, if they need all of it. */
+static bool whole_scales(const ScaledWork *t, size_t weight, Arena *arena, const Spread *spread) {
+    const ScaledWeight *from = &t->weights[weight];
+    if (grid_by_rows(from->grid)) {
+        return true;
+    }
+    const ArenaMark mark = arena_mark(arena);
+    float *scaled = arena_many(arena, float, (size_t)(from->rows * t->k));
+    channel_scale_weight(from->w, from->rows, t->k, t->s, scaled);
+    const bool done = grid_scales(from->grid, scaled, &t->scales[weight], arena, spread);
+    arena_reset(arena, mark);
+    return done;
 }
 
 bool channel_scale_loss(const ScaledWeight *weights, size_t count, int64_t k, const float *g,
                         const float *s, double *loss, Arena *arena, const Spread *spread) {
-    *loss = 0;
+    const ArenaMark mark = arena_mark(arena);
+    ScaledWork t = {.weights = weights, .count = count, .k = k, .g = g, .s = s};
+    const size_t strips = 2 * GRAM_STRIP * (size_t)k * sizeof(float);
+    int64_t rows = 0;
+    bool done = true;
+    t.scales = arena_many(arena, Scales, count);
     for (size_t i = 0; i < count; i++) {
-        const ArenaMark mark = arena_mark(arena);
-        double one = 0;
-        const bool done = one_loss(&weights[i], k, g, s, &one, arena, spread);
-        arena_reset(arena, mark);
-        if (!done) {
-            return false;
-        }
-        *loss += one;
+        t.scales[i] = scales_new(arena, weights[i].grid, weights[i].rows, k);
+        done = done && whole_scales(&t, i, arena, spread);
+        const size_t room = strips + grid_room(weights[i].grid, GRAM_STRIP, k);
+        t.room = room > t.room ? room : t.room;
+        rows += weights[i].rows;
     }
-    return true;
+    t.cut = cut_rows(rows, k);
+    t.losses = arena_many(arena, double, (size_t)rows);
+    t.rooms = arena_alloc(arena, t.cut.tasks * t.room);
+    done = done && spread_run(spread, row_losses, &t, t.cut.tasks);
+    *loss = 0;
+    for (int64_t row = 0; row < rows; row++) {
+        *loss += t.losses[row];
+    }
+    arena_reset(arena, mark);
+    return done;
 }

@@ -9,8 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether elements of b below its diagonal, or above it, count as 0. What meets them is finite. */
-typedef enum ProductShape { SHAPE_FULL, SHAPE_UPPER, SHAPE_LOWER } ProductShape;
+/* How b is read. LOWER: what is above its diagonal counts as 0. FOLDED: what is above counts twice,
+ * what is below as 0, so that (x b) x^T is x b x^T of a symmetric b, with half the products. What
+ * meets these zeros is finite. */
+typedef enum ProductShape { SHAPE_FULL, SHAPE_LOWER, SHAPE_FOLDED } ProductShape;
 
 /* c[m][n] = a[m][k] b[k][n] alpha + c beta; transposed: b is stored as [n][k]. The law:
  *     c = beta == 0 ? 0 : c * beta, then for each k in its order: c = c + a * (b * alpha)

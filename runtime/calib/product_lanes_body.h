@@ -66,6 +66,20 @@ static void NAME(pack_turned)(const NAME(Panel) *t, const REAL *from) {
     }
 }
 
+static void NAME(shape)(const NAME(Panel) *t) {
+    const bool lower = t->p->shape == SHAPE_LOWER;
+    for (int64_t k = 0; k < t->depth; k++) {
+        REAL *row = t->copy + k * PANEL;
+        const int64_t diagonal = t->k + k - t->j; /* its column in the panel, if it has one */
+        for (int64_t j = 0; j < diagonal && j < t->columns && !lower; j++) {
+            row[j] = 0;
+        }
+        for (int64_t j = diagonal < 0 ? 0 : diagonal + 1; j < t->columns; j++) {
+            row[j] = lower ? 0 : row[j] * 2;
+        }
+    }
+}
+
 static void NAME(pack)(const NAME(Panel) *t) {
     const PRODUCT *p = t->p;
     if (t->columns < PANEL) {
@@ -76,13 +90,8 @@ static void NAME(pack)(const NAME(Panel) *t) {
     } else {
         NAME(pack_plain)(t, p->b + t->k * p->ldb + t->j);
     }
-    for (int64_t k = 0; k < t->depth && p->shape != SHAPE_FULL; k++) {
-        for (int64_t j = 0; j < t->columns; j++) {
-            const int64_t right = t->j + j - (t->k + k); /* of the diagonal */
-            if (p->shape == SHAPE_UPPER ? right < 0 : right > 0) {
-                t->copy[k * PANEL + j] = 0;
-            }
-        }
+    if (p->shape != SHAPE_FULL) {
+        NAME(shape)(t);
     }
 }
 
@@ -113,8 +122,13 @@ static void NAME(add_tile)(const NAME(Panel) *t, int64_t i) {
 static void NAME(begin)(const PRODUCT *p) {
     for (int64_t i = 0; i < p->m && p->beta != 1; i++) {
         REAL *c = p->c + i * p->ldc;
+        if (p->beta == 0) {
+            memset(c, 0, (size_t)p->n * sizeof *c);
+            continue;
+        }
+        const REAL beta = p->beta;
         for (int64_t j = 0; j < p->n; j++) {
-            c[j] = p->beta == 0 ? 0 : c[j] * p->beta;
+            c[j] *= beta;
         }
     }
 }
@@ -127,7 +141,7 @@ static void NAME(multiply)(const PRODUCT *p) {
         const int64_t last = p->k - first < DEPTH ? p->k : first + DEPTH;
         for (int64_t j = 0; j < p->n; j += PANEL) {
             const int64_t columns = p->n - j < PANEL ? p->n - j : PANEL;
-            const int64_t end = p->shape == SHAPE_UPPER && j + columns < last ? j + columns : last;
+            const int64_t end = p->shape == SHAPE_FOLDED && j + columns < last ? j + columns : last;
             const int64_t k = p->shape == SHAPE_LOWER && j > first ? j : first;
             const NAME(Panel) panel = {p, k, end - k, j, columns, copy};
             if (k >= end) {

@@ -31,8 +31,10 @@ static Case any_case(void) {
     return c;
 }
 
-static bool counts(const Case *t, int64_t k, int64_t j) {
-    return t->shape == SHAPE_FULL || (t->shape == SHAPE_UPPER ? k <= j : k >= j);
+static int factor(const Case *t, int64_t k, int64_t j) {
+    const int below = t->shape == SHAPE_FOLDED ? 0 : 1;
+    const int above = t->shape == SHAPE_FOLDED ? 2 : t->shape == SHAPE_LOWER ? 0 : 1;
+    return k > j ? below : k < j ? above : 1;
 }
 
 /* One test of both types. A zero that is not there by the shape takes part: it changes nothing. */
@@ -44,7 +46,7 @@ static bool counts(const Case *t, int64_t k, int64_t j) {
                 *c = p->beta == 0 ? 0 : *c * p->beta;                                              \
                 for (int64_t k = 0; k < p->k; k++) {                                               \
                     const Real b = t->turned ? p->b[j * p->ldb + k] : p->b[k * p->ldb + j];        \
-                    const Real scaled = (counts(t, k, j) ? b : 0) * p->alpha;                      \
+                    const Real scaled = b * (Real)factor(t, k, j) * p->alpha;                      \
                     const Real product = p->a[i * p->lda + k] * scaled;                            \
                     *c = *c + product;                                                             \
                 }                                                                                  \
