@@ -322,7 +322,8 @@ static bool encode(WeightWork *w, Solved *one) {
     }
     TRY(w->rounded || w->nearest || round_nearest(w));
     float *values = arena_many(w->arena, float, (size_t)k.count);
-    from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded ? w->rounded : w->nearest}, values);
+    from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded ? w->rounded : w->nearest},
+              values);
     const KernelGiven given = give(layer, &w->scales, k.format->asymmetric, w->arena);
     kernel_given(&k, values, &given, one->outs);
     kernel_compare(&k, edited, values, &one->metrics); /* values are what codes decode to */

@@ -85,9 +85,8 @@ void kernel_compare(const Kernel *k, const float *src, const float *stored,
         KernelMetrics m = {.first_nonfinite = -1};
         Strips strips = {0};
         for (int64_t row = b.o0 * rows; row < b.o1 * rows; row++) {
-            const int64_t first =
-                run ? row * u.axis + b.k0
-                    : (row / rows * u.axis + b.k0 + row % rows) * u.inner + b.i0;
+            const int64_t first = run ? row * u.axis + b.k0
+                                      : (row / rows * u.axis + b.k0 + row % rows) * u.inner + b.i0;
             strips_add(&strips, lanes, (Row){K_FLOAT, src + first}, stored + first, NULL, NULL, n);
             strips_end_row(&strips, lanes);
         }

@@ -1,6 +1,6 @@
-/* A task has a few rows, and takes a strip of them through all steps while it lies in the cache, for
- * one candidate after the other: W s, scales of its grid, what rounding is off by, the loss. Scales
- * that need the whole weight come first. */
+/* A task has a few rows, and takes a strip of them through all steps while it lies in the cache,
+ * for one candidate after the other: W s, scales of its grid, what rounding is off by, the loss.
+ * Scales that need the whole weight come first. */
 #include "runtime/calib/channel_scale.h"
 #include "runtime/calib/cut.h"
 #include "runtime/calib/gram.h"
@@ -36,10 +36,10 @@ typedef struct ScaledWork {
     size_t count;
     int64_t k, n;
     const float *g, *s;
-    Scales *scales;  /* [n][count]; those of a grid by rows are the same for all candidates */
-    int64_t rows;    /* of all weights */
-    double *losses;  /* [n][rows] */
-    char *rooms;     /* of each task: two strips, and what scales need */
+    Scales *scales; /* [n][count]; those of a grid by rows are the same for all candidates */
+    int64_t rows;   /* of all weights */
+    double *losses; /* [n][rows] */
+    char *rooms;    /* of each task: two strips, and what scales need */
     size_t room;
     Cut cut; /* of the rows of all weights */
 } ScaledWork;

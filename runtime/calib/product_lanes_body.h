@@ -4,7 +4,7 @@
  * a name of its own. b is copied into panels, which tiles then read from end to end; a is read
  * where it lies. */
 #define WIDTH ((int64_t)(BYTES / sizeof(REAL)))
-#define PANEL (VECTORS * WIDTH)                  /* columns of a tile */
+#define PANEL (VECTORS * WIDTH)               /* columns of a tile */
 #define DEPTH ((int64_t)(512 / sizeof(REAL))) /* rows of a panel */
 
 typedef REAL NAME(Reals) __attribute__((vector_size(BYTES)));
@@ -44,7 +44,7 @@ typedef struct NAME(Panel) {
     REAL *copy; /* [depth][PANEL], times alpha */
 } NAME(Panel);
 
-static void NAME(pack_plain)(const NAME(Panel) *t, const REAL *from) {
+static void NAME(pack_plain)(const NAME(Panel) * t, const REAL *from) {
     const REAL alpha = t->p->alpha;
     for (int64_t k = 0; k < t->depth; k++) {
         for (int64_t j = 0; j < t->columns; j++) {
@@ -54,7 +54,7 @@ static void NAME(pack_plain)(const NAME(Panel) *t, const REAL *from) {
 }
 
 /* Rows become columns, as many at once as L1 can hold where all lie on the same of its ways. */
-static void NAME(pack_turned)(const NAME(Panel) *t, const REAL *from) {
+static void NAME(pack_turned)(const NAME(Panel) * t, const REAL *from) {
     const REAL alpha = t->p->alpha;
     for (int64_t first = 0; first < t->columns; first += 8) {
         const int64_t end = first + 8 < t->columns ? first + 8 : t->columns;
@@ -66,7 +66,7 @@ static void NAME(pack_turned)(const NAME(Panel) *t, const REAL *from) {
     }
 }
 
-static void NAME(shape)(const NAME(Panel) *t) {
+static void NAME(shape)(const NAME(Panel) * t) {
     const bool lower = t->p->shape == SHAPE_LOWER;
     for (int64_t k = 0; k < t->depth; k++) {
         REAL *row = t->copy + k * PANEL;
@@ -80,7 +80,7 @@ static void NAME(shape)(const NAME(Panel) *t) {
     }
 }
 
-static void NAME(pack)(const NAME(Panel) *t) {
+static void NAME(pack)(const NAME(Panel) * t) {
     const PRODUCT *p = t->p;
     if (t->columns < PANEL) {
         memset(t->copy, 0, (size_t)(t->depth * PANEL) * sizeof *t->copy);
@@ -96,7 +96,7 @@ static void NAME(pack)(const NAME(Panel) *t) {
 }
 
 /* The tile of c whose first row is i. What would stick out of c is made in a room of its own. */
-static void NAME(add_tile)(const NAME(Panel) *t, int64_t i) {
+static void NAME(add_tile)(const NAME(Panel) * t, int64_t i) {
     const PRODUCT *p = t->p;
     const int64_t rows = p->m - i < HEIGHT ? p->m - i : HEIGHT;
     const REAL *from[HEIGHT];

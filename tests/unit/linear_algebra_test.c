@@ -1,4 +1,5 @@
-/* Factors and inverses against the law of the header, bit for bit, and against what they are for. */
+/* Factors and inverses against the law of the header, bit for bit, and against what they are for.
+ */
 #include "unit.h"
 #include "random_layer.h"
 #include "stat_law.h"

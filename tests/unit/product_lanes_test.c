@@ -64,9 +64,8 @@ static int factor(const Case *t, int64_t k, int64_t j) {
             }                                                                                      \
         }                                                                                          \
         memcpy(parts[3], parts[2], (size_t)sizes[2] * sizeof(Real));                               \
-        Type p = {t->m,     t->n,     t->k,     parts[0], t->lda,         parts[1],                \
-                  t->ldb,   t->turned, t->shape, parts[2], t->ldc,         (Real)t->alpha,          \
-                  (Real)t->beta};                                                                  \
+        Type p = {t->m,      t->n,     t->k,     parts[0], t->lda,         parts[1],     t->ldb,   \
+                  t->turned, t->shape, parts[2], t->ldc,   (Real)t->alpha, (Real)t->beta};         \
         lanes->multiply(&p);                                                                       \
         p.c = parts[3];                                                                            \
         law_of_##multiply(&p, t);                                                                  \
