@@ -66,16 +66,19 @@ static void NAME(pack_turned)(const NAME(Panel) * t, const REAL *from) {
     }
 }
 
+/* Whole rows with a choice for each element: short runs would be slower. */
 static void NAME(shape)(const NAME(Panel) * t) {
     const bool lower = t->p->shape == SHAPE_LOWER;
     for (int64_t k = 0; k < t->depth; k++) {
         REAL *row = t->copy + k * PANEL;
-        const int64_t diagonal = t->k + k - t->j; /* its column in the panel, if it has one */
-        for (int64_t j = 0; j < diagonal && j < t->columns && !lower; j++) {
-            row[j] = 0;
+        const int64_t column = t->k + k - t->j; /* of the diagonal, in the panel */
+        const int32_t diagonal = (int32_t)(column < -1 ? -1 : column < PANEL ? column : PANEL);
+        for (int32_t j = 0; j < PANEL && lower; j++) {
+            row[j] = j > diagonal ? 0 : row[j];
         }
-        for (int64_t j = diagonal < 0 ? 0 : diagonal + 1; j < t->columns; j++) {
-            row[j] = lower ? 0 : row[j] * 2;
+        for (int32_t j = 0; j < PANEL && !lower; j++) {
+            const REAL twice = row[j] * 2, once = j == diagonal ? row[j] : twice;
+            row[j] = j < diagonal ? 0 : once;
         }
     }
 }
