@@ -188,7 +188,10 @@ static bool build(Session *s, Gpu *gpu, Jit *jit, JitProgram *built, Str *why) {
         built[i].text = gpu->programs.all.at[i].text;
     }
     TRY(jit_build(s, jit, gpu->arch, built, count, why));
+    gpu->start.nvrtc = jit_loading(jit);
     for (size_t i = 0; i < count; i++) {
+        const double took = built[i].seconds;
+        gpu->start.longest = took > gpu->start.longest ? took : gpu->start.longest;
         gpu->start.compiled += !built[i].cached;
         gpu->start.cached += built[i].cached;
     }

@@ -17,9 +17,11 @@ typedef struct GpuWish {
 } GpuWish;
 
 /* How long opening took, in seconds: driver and device, the context, and from the start until every
- * program was compiled or found, which goes on beside the others. */
+ * program was compiled or found, which goes on beside the others: loading NVRTC, beside the driver,
+ * and the program that took longest. */
 typedef struct GpuStart {
     double driver, context, programs, load;
+    double nvrtc, longest; /* 0: all programs were in the cache */
     int compiled, cached; /* programs */
 } GpuStart;
 
