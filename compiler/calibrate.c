@@ -6,6 +6,7 @@
 #include <xxhash.h>
 #include "compiler/conv_view.h"
 #include "compiler/data_wish.h"
+#include "compiler/device_choice.h"
 #include "compiler/instrument.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sanitize.h"
@@ -167,11 +168,14 @@ static bool fail(Pass *p, const char *what, Str why) {
 
 static bool open_model(Pass *p) {
     Session *s = p->s;
-    const EngineWish wish = {.get = p->c->get};
+    const EngineWish wish = device_engine(p->c->args, p->c->get);
     p->engine = engine_need(s, &wish, p->at);
     TRY(p->engine);
     p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
+    if (str_starts(p->c->args->device, STR("cuda"))) {
+        p->c->why_cpu = engine_why_cpu(p->engine);
+    }
     TRY(instrument(s, p->arena, p->c->model_path, &p->c->seen, &p->instrumented));
     p->observer = (EngineObserver){p, see};
     const EngineLoad load = {.bytes = p->instrumented.bytes,
@@ -262,7 +266,7 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
         begin_statistics(p, &id);
     }
     c->seconds = clock_seconds() - begin;
-    if (!ok || (!c->stats->complete && !open_model(p))) {
+    if (!ok) {
         calibrate_close(s, c);
         return false;
     }
@@ -271,7 +275,7 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
 
 bool calibrate(Session *s, Calibration *c) {
     const double begin = clock_seconds();
-    const bool ok = c->stats->complete || run_data(c->pass);
+    const bool ok = c->stats->complete || (open_model(c->pass) && run_data(c->pass));
     c->seconds += clock_seconds() - begin;
     calibrate_close(s, c);
     return ok;

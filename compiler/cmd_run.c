@@ -203,7 +203,7 @@ static double stage(Run *r) {
     return took;
 }
 
-/* Data, kept statistics, engine: what can be refused is refused before any work. */
+/* Data, kept statistics: what can be refused is refused before any work. */
 static bool prepare_calibration(Run *r) {
     Session *s = r->s;
     const bool runs = r->args->verb != VERB_PLAN && r->args->dump.len == 0;
@@ -323,8 +323,8 @@ static bool execute(Run *r, Compiled *compiled) {
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!open_report(r) || !prepare_evaluation(r) || !calibrate_and_solve(r, compiled) ||
-        !choose_device(r, compiled) ||
+    if (!open_report(r) || !prepare_evaluation(r) || !choose_device(r, compiled) ||
+        !calibrate_and_solve(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;

@@ -74,3 +74,10 @@ bool device_choose(Session *s, const Args *args, const Schedule *schedule,
     }
     return true;
 }
+
+EngineWish device_engine(const Args *args, const char *(*get)(const char *variable)) {
+    const bool host = str_is(args->device, "host");
+    return (EngineWish){.provider = host ? ENGINE_CPU : ENGINE_AUTO,
+                        .gpu = args->gpu > 0 ? args->gpu : 0,
+                        .get = get};
+}

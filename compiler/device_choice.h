@@ -3,6 +3,7 @@
 #ifndef COMPILER_DEVICE_CHOICE_H
 #define COMPILER_DEVICE_CHOICE_H
 #include "compiler/args.h"
+#include "runtime/engine/engine.h"
 #include "runtime/exec/exec.h"
 
 typedef struct DeviceChoice {
@@ -15,6 +16,9 @@ typedef struct DeviceChoice {
  * reported). */
 bool device_choose(Session *s, const Args *args, const Schedule *schedule,
                    const char *(*get)(const char *variable), bool timed, DeviceChoice *out);
+/* Who runs the model on data: CUDA where the engine and the machine have it, unless --device host.
+ * Opened after device_choose, since engines start threads. */
+EngineWish device_engine(const Args *args, const char *(*get)(const char *variable));
 /* Seconds that the host would take with so many threads: a rule of thumb. */
 double device_host_seconds(const Schedule *schedule, int threads);
 #endif
