@@ -173,9 +173,7 @@ static bool open_model(Pass *p) {
     TRY(p->engine);
     p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
-    if (str_starts(p->c->args->device, STR("cuda"))) {
-        p->c->why_cpu = engine_why_cpu(p->engine);
-    }
+    p->c->why_cpu = engine_why_cpu(p->engine);
     TRY(instrument(s, p->arena, p->c->model_path, &p->c->seen, &p->instrumented));
     p->observer = (EngineObserver){p, see};
     const EngineLoad load = {.bytes = p->instrumented.bytes,
@@ -266,7 +264,7 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
         begin_statistics(p, &id);
     }
     c->seconds = clock_seconds() - begin;
-    if (!ok) {
+    if (!ok || (!c->stats->complete && !open_model(p))) {
         calibrate_close(s, c);
         return false;
     }
@@ -275,7 +273,7 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
 
 bool calibrate(Session *s, Calibration *c) {
     const double begin = clock_seconds();
-    const bool ok = c->stats->complete || (open_model(c->pass) && run_data(c->pass));
+    const bool ok = c->stats->complete || run_data(c->pass);
     c->seconds += clock_seconds() - begin;
     calibrate_close(s, c);
     return ok;

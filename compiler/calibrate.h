@@ -19,7 +19,7 @@ typedef struct Calibration {
     ObservationList seen;
     Stats *stats;             /* closed with the session */
     Str engine;               /* "ONNX Runtime 1.32.0, CPU"; empty: nothing was run */
-    Str why_cpu;              /* --device cuda, but the engine runs on the CPU: the reason */
+    Str why_cpu;              /* the engine has no CUDA, or it does not work: the reason */
     bool kept;                /* the .morstat was taken, whole or as far as it goes */
     const char *why_new;      /* a .morstat that was there was not: continues "the file " */
     int64_t samples, resumed; /* of the data; about so many of them in the .morstat already */
@@ -27,12 +27,12 @@ typedef struct Calibration {
     struct CalibrationPass *pass; /* while it is open */
 } Calibration;
 
-/* Opens the data and takes statistics that were kept; Calibration.stats then has its identity.
- * Plan.data is there. Errors: E0702, E0704, E0705 data, E10xx the model. */
+/* Everything that can be refused before any work: opens the data, takes statistics that were kept,
+ * opens the engine if it has to run; Calibration.stats then has its identity. Plan.data is there.
+ * Errors: E1108 no engine, E0702, E0704, E0705 data, E10xx the model, E0707 a
+ * run that fails. False also when stopped: what was seen by then is kept. */
 bool calibrate_open(Session *s, const Plan *plan, Calibration *calibration);
-/* Opens the engine, if there is data left to run, which starts threads; runs it, and closes. Errors:
- * E1108 no engine, before any work; E0707 a run that fails. False also when stopped: what was seen
- * by then is kept. */
+/* Runs what is left of the data, and closes. */
 bool calibrate(Session *s, Calibration *calibration);
 void calibrate_close(Session *s, Calibration *calibration); /* no harm when it is closed */
 

@@ -29,6 +29,7 @@ typedef struct Run {
     double start, mark;
     BenchStages stages;
     DeviceChoice device;
+    Jit *compiler; /* for it; NULL: not forked yet */
     Findings *found; /* NULL: the plan needs no data */
     Output *report;  /* NULL: no --report */
     Evaluation evaluation;
@@ -203,7 +204,7 @@ static double stage(Run *r) {
     return took;
 }
 
-/* Data, kept statistics: what can be refused is refused before any work. */
+/* Data, kept statistics, engine: what can be refused is refused before any work. */
 static bool prepare_calibration(Run *r) {
     Session *s = r->s;
     const bool runs = r->args->verb != VERB_PLAN && r->args->dump.len == 0;
@@ -219,6 +220,7 @@ static bool prepare_calibration(Run *r) {
         diag_help(d, "--stats FILE keeps them elsewhere");
         return false;
     }
+    r->compiler = device_compiler(s, r->args, r->c->env->get);
     return calibrate_open(s, r->plan, c);
 }
 
@@ -254,7 +256,7 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
 static bool choose_device(Run *r, const Compiled *compiled) {
     const bool bench = r->args->verb == VERB_BENCH;
     TRY(device_choose(r->s, r->args, compiled_schedule(compiled), r->c->env->get, bench,
-                      &r->device));
+                      r->compiler, &r->device));
     r->stages.device = stage(r);
     run_report_device(r->c, &r->device);
     return true;
@@ -323,8 +325,8 @@ static bool execute(Run *r, Compiled *compiled) {
     size_t n = r->plan->layers_planned.len;
     LayerResult *results = arena_many(s->arena, LayerResult, n ? n : 1);
     RunReport report = {0};
-    if (!open_report(r) || !prepare_evaluation(r) || !choose_device(r, compiled) ||
-        !calibrate_and_solve(r, compiled) ||
+    if (!open_report(r) || !prepare_evaluation(r) || !calibrate_and_solve(r, compiled) ||
+        !choose_device(r, compiled) ||
         !compiled_execute(s, compiled, r->device.gpu, r->out_path, results, &report)) {
         compiled_discard(compiled);
         return false;
