@@ -49,8 +49,13 @@ static GpuWish wish_of(Session *s, const Args *args, const char *(*get)(const ch
 
 Jit *device_compiler(Session *s, const Args *args, const char *(*get)(const char *variable)) {
     const GpuWish wish = wish_of(s, args, get);
+    CudaApi driver;
     Str why = {0};
-    return str_is(args->device, "host") ? NULL : gpu_compiler(s, &wish, &why);
+    if (str_is(args->device, "host") || !cuda_api_open(&driver, s->arena, &why)) {
+        return NULL; /* nothing to compile for */
+    }
+    cuda_api_close(&driver);
+    return gpu_compiler(s, &wish, &why);
 }
 
 /* False: the host is better, and why. */
