@@ -85,7 +85,7 @@ static void lower_stream(Stream *t) {
 }
 
 static void lower_fold(Ir *ir, Facts *facts, const Plan *plan, int tie, int fold) {
-    const ValueInfo *gain = plan->ties.at[tie].folds.at[fold];
+    const ValueInfo *gain = plan->ties.at[tie].folds.at[fold].value;
     const Tensor *tensor = gain->constant;
     IrGroup *group = ir_group(ir, gain->name);
     IrOp *weight = ir_op(ir, group, IR_OP(weight));
@@ -198,7 +198,9 @@ static void lower_bias(Ir *ir, Facts *facts, const Plan *plan, int index) {
 void lower_inputs(const Plan *plan, Facts *facts, Ir *ir) {
     for (size_t i = 0; i < plan->ties.len; i++) {
         for (size_t k = 0; k < plan->ties.at[i].folds.len; k++) {
-            lower_fold(ir, facts, plan, (int)i, (int)k);
+            if (!plan->ties.at[i].folds.at[k].solved) {
+                lower_fold(ir, facts, plan, (int)i, (int)k);
+            }
         }
     }
     for (size_t i = 0; i < plan->layers_planned.len; i++) {

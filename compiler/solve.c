@@ -208,13 +208,19 @@ static bool absorb(Solve *solve, const Fact *fact) {
     const float *s = solve->ties[fact->index].s;
     const int64_t size = array_type(fact->type) ? (int64_t)array_type(fact->type)->bytes : 0;
     const uint8_t *old = NULL;
+    int64_t inner = 1; /* neighbours of one channel */
     if (fact->kind == FACT_ABSORBED) {
-        old = tensor_bytes(solve->s, tie->folds.at[fact->fold]->constant, solve->s->arena);
+        const PlanFold *fold = &tie->folds.at[fact->fold];
+        const Tensor *t = fold->value->constant;
+        old = tensor_bytes(solve->s, t, solve->s->arena);
         TRY(old);
+        for (int d = fold->axis + 1; d < t->rank; d++) {
+            inner *= t->dims[d];
+        }
     }
     for (int64_t i = 0; i < fact->count; i++) {
         const float x = old ? (float)array_value(fact->type, old + i * size) : 1.0f;
-        array_put_float(fact->type, (double)(x / s[i % tie->k]), (char *)fact->bytes + i * size);
+        array_put_float(fact->type, (double)(x / s[i / inner % tie->k]), (char *)fact->bytes + i * size);
     }
     return true;
 }

@@ -105,6 +105,18 @@ static bool take_norm_in(Solve *solve, const PlanLayer *planned, float *w, Arena
     return true;
 }
 
+/* 1 / s of the tie that the layer writes for. Last of all steps, and only to what is stored: a
+ * search before it sees the weight of the float model, so no tie depends on another. */
+static void divide_outputs(const Solve *solve, const PlanLayer *planned, float *w) {
+    const Layer *layer = planned->layer;
+    const IrType type = {layer->weight->type, layer->weight->rank, layer->weight->dims};
+    const KernelView view = infer_view(type, layer->channel_axis);
+    const float *s = solve->ties[planned->absorbs].s;
+    for (int64_t i = 0; i < layer->weight->count; i++) {
+        w[i] /= s[i / view.inner % view.axis];
+    }
+}
+
 /* In the tensor's order. */
 static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, float *w,
                  Arena *arena) {
@@ -121,7 +133,11 @@ static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, floa
             scale_columns(planned->layer, t, solve->ties[planned->tie].s, w);
         }
     }
-    return !planned->norm || take_norm_in(solve, planned, w, arena);
+    TRY(!planned->norm || take_norm_in(solve, planned, w, arena));
+    if (planned->absorbs >= 0 && !until) {
+        divide_outputs(solve, planned, w);
+    }
+    return true;
 }
 
 bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena *arena,
