@@ -19,6 +19,12 @@ static bool is_product(const Layer *layer) {
            layer->input && node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
 }
 
+/* smooth: every channel of a convolution's input meets weights of its own. */
+static bool has_columns(const Layer *layer) {
+    const bool conv = conv_view_fits(layer) && layer->groups == 1;
+    return is_product(layer) || (conv && can_stream(layer->input));
+}
+
 static const FormatValue *format_of(const Step *step, const char *role) {
     const Value *value = step_value(step, role);
     return value && value->type == VALUE_FORMAT && !value->format->none ? value->format : NULL;
@@ -116,12 +122,15 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
     const Layer *layer = planned->layer;
     *problem = NULL;
     if (is_step(step, "smooth") || is_step(step, "awq")) {
-        if (!is_product(layer)) {
+        const bool awq = is_step(step, "awq");
+        if (awq && !is_product(layer)) {
             *problem = "it scales what a matrix product x W reads, and this is none";
+        } else if (!awq && !has_columns(layer)) {
+            *problem = "it scales what a matrix product x W or a Conv of one group reads";
         } else if (planned->smooth_step || planned->awq_step) {
             *problem = "its input is scaled already: one of smooth and awq";
         }
-        *(is_step(step, "awq") ? &planned->awq_step : &planned->smooth_step) = step;
+        *(awq ? &planned->awq_step : &planned->smooth_step) = step;
     } else if (is_step(step, "quantize")) {
         static const char *const roles[] = {"input", "output", "kv"};
         const Value *round = step_value(step, "round");
@@ -212,15 +221,20 @@ static int tie_of(Bind *b, Map *known, int index) {
     if (!step) {
         return -1;
     }
-    Str key = str_format(b->s->arena, "%p %p %p", (const void *)planned->layer->input,
-                         (const void *)step, (const void *)planned->layer->node->graph);
+    const Layer *layer = planned->layer;
+    const bool conv = !is_product(layer);
+    /* a search has one Gram matrix: layers share factors if they walk over the value alike */
+    const Str walk = conv ? conv_view_name(b->s->arena, layer) : (Str){0};
+    Str key = str_format(b->s->arena, "%p %p %p %.*s", (const void *)layer->input,
+                         (const void *)step, (const void *)layer->node->graph, STR_ARG(walk));
     MapEntry *entry = map_find(known, key);
     const int tie = entry ? (int)(entry - known->entries) : (int)b->plan->ties.len;
     if (!entry) {
         map_put(known, key, b);
         PlanTie made = {.step = step,
-                        .value = planned->layer->input,
-                        .k = planned->layer->weight->dims[planned->layer->reduce_axis]};
+                        .value = layer->input,
+                        .k = layer->weight->dims[layer->reduce_axis],
+                        .behind = conv ? layer->weight->rank - 2 : 0};
         vec_push(b->s->arena, &b->plan->ties, made);
     }
     vec_push(b->s->arena, &b->plan->ties.at[tie].layers, index);

@@ -82,37 +82,55 @@ static int64_t shape_entry(Session *s, const ValueInfo *shape, int64_t from_end)
     return -1;
 }
 
-/* Where the dimension comes from, in front of the value; NULL: nowhere that tells. */
-static const ValueInfo *before(const ValueInfo *value, int *from_end) {
-    const Node *turn = named(value, "Transpose"), *gemm = named(value, "Gemm");
-    const Onnx__AttributeProto *perm = perm_of(turn);
-    if (perm) {
-        const int rank = (int)perm->n_ints, axis = rank - *from_end;
-        const int64_t from = axis >= 0 ? perm->ints[axis] : -1;
-        *from_end = from >= 0 && from < rank ? rank - (int)from : 0;
-        return *from_end > 0 ? turn->inputs[0] : NULL;
+static int64_t dim(Session *s, const ValueInfo *value, int from_end, int hops);
+
+static int64_t dim_of_transpose(Session *s, const Node *node, int from_end, int hops) {
+    const Onnx__AttributeProto *perm = perm_of(node);
+    const int rank = perm ? (int)perm->n_ints : 0, axis = rank - from_end;
+    const int64_t from = axis >= 0 && axis < rank ? perm->ints[axis] : -1;
+    return from >= 0 && from < rank ? dim(s, node->inputs[0], rank - (int)from, hops) : -1;
+}
+
+/* Rows of the left, columns of the right; of the others the two are equal, or one of them is 1. */
+static int64_t dim_of_product(Session *s, const Node *node, int from_end, int hops) {
+    const ValueInfo *left = operand(node, 0), *right = operand(node, 1);
+    if (!left || !right || known_rank(left) < 2 || known_rank(right) < 2) {
+        const bool matrix = right && known_rank(right) >= 2 && from_end == 1;
+        return matrix ? dim(s, right, 1, hops) : -1;
     }
-    if (*from_end == 1 && (gemm || named(value, "MatMul"))) {
-        const ValueInfo *right = operand(value->producer, 1);
-        *from_end = gemm && node_int(gemm, "transB", 0) ? 2 : 1;
-        return right && (gemm || right->rank >= 2) ? right : NULL;
+    const int64_t of_left = from_end == 1 ? -1 : dim(s, left, from_end, hops);
+    return from_end == 1   ? dim(s, right, 1, hops)
+           : from_end == 2 ? of_left
+           : of_left > 1   ? of_left
+                           : dim(s, right, from_end, hops);
+}
+
+static int64_t dim(Session *s, const ValueInfo *value, int from_end, int hops) {
+    const Node *node = value ? value->producer : NULL;
+    if (!value || from_end < 1 || (value->rank >= 0 && from_end > value->rank)) {
+        return -1;
     }
-    return value->producer && keeps_shape(value->producer) ? value->producer->inputs[0] : NULL;
+    if (value->rank >= 0 && value->dims[value->rank - from_end] >= 0) {
+        return value->dims[value->rank - from_end];
+    }
+    if (!node || hops == MAX_HOPS) {
+        return -1;
+    }
+    if (named(value, "Reshape")) {
+        return shape_entry(s, operand(node, 1), from_end);
+    }
+    if (named(value, "Transpose")) {
+        return dim_of_transpose(s, node, from_end, hops + 1);
+    }
+    if (named(value, "MatMul")) {
+        return dim_of_product(s, node, from_end, hops + 1);
+    }
+    if (named(value, "Gemm") && from_end == 1) {
+        return dim(s, operand(node, 1), node_int(node, "transB", 0) ? 2 : 1, hops + 1);
+    }
+    return keeps_shape(node) ? dim(s, node->inputs[0], from_end, hops + 1) : -1;
 }
 
 int64_t known_dim(Session *s, const ValueInfo *value, int from_end) {
-    for (int hops = 0; value && hops < MAX_HOPS; hops++) {
-        if (from_end < 1 || (value->rank >= 0 && from_end > value->rank)) {
-            return -1;
-        }
-        if (value->rank >= 0 && value->dims[value->rank - from_end] >= 0) {
-            return value->dims[value->rank - from_end];
-        }
-        const Node *reshape = named(value, "Reshape");
-        if (reshape) {
-            return shape_entry(s, operand(reshape, 1), from_end);
-        }
-        value = before(value, &from_end);
-    }
-    return -1;
+    return dim(s, value, from_end, 0);
 }

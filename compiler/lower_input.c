@@ -1,6 +1,7 @@
 /* Lowering of what layers read (lower_input.h). */
 #include "compiler/lower_input.h"
 #include "runtime/calib/array_type.h"
+#include "runtime/calib/stats.h"
 
 typedef struct Stream {
     Ir *ir;
@@ -22,6 +23,7 @@ static IrValue *known(Ir *ir, Facts *facts, IrGroup *group, const Fact *fact, in
 /* A new initializer that holds a fact. */
 static IrValue *store(Stream *t, FactKind kind, const char *suffix, int type, int64_t count) {
     const Str base = t->stream->value->name;
+    const int behind = kind == FACT_DIVIDE ? t->plan->ties.at[t->stream->tie].behind : 0;
     Fact fact = {
         .name = ir_fresh_name(t->ir, str_format(t->ir->arena, "%.*s%s", STR_ARG(base), suffix)),
         .kind = kind,
@@ -29,6 +31,10 @@ static IrValue *store(Stream *t, FactKind kind, const char *suffix, int type, in
         .type = type,
         .count = count};
     IrValue *data = known(t->ir, t->facts, t->group, &fact, kind == FACT_DIVIDE ? 1 : 0);
+    if (behind) { /* [1, channels, 1, ...] */
+        const int64_t dims[2 + STAT_RANK_MAX] = {1, count, 1, 1, 1};
+        data->type = ir_type(t->ir, type, 2 + behind, dims);
+    }
     IrOp *op = ir_op(t->ir, t->group, IR_OP(store));
     ir_arg(t->ir, op, data);
     ir_set_string(t->ir, op, "name", fact.name);

@@ -63,7 +63,7 @@ static void print_formats(const Plan *plan, Buf *out) {
 
 void plan_tie_print(const PlanTie *tie, Buf *out) {
     if (tie->folds.len == 0) {
-        buf_printf(out, "by a Mul: %.*s", STR_ARG(tie->why));
+        buf_printf(out, "by a Mul: %.*s", STR_ARG(str_safe(out->arena, tie->why)));
     } else if (tie->previous) {
         buf_printf(out, "in %.*s", STR_ARG(str_safe(out->arena, tie->previous->path)));
     } else {
@@ -78,7 +78,7 @@ static void print_reasons(const Plan *plan, const char *step, Buf *out) {
         const PlanTie *tie = &plan->ties.at[i];
         const bool mul = tie->folds.len == 0 && strcmp(tie->step->schema->name, step) == 0;
         if (mul && map_put(&seen, tie->why, (void *)(uintptr_t)tie)) {
-            buf_printf(out, "             a Mul: %.*s\n", STR_ARG(tie->why));
+            buf_printf(out, "             a Mul: %.*s\n", STR_ARG(str_safe(out->arena, tie->why)));
         }
     }
 }
@@ -162,7 +162,7 @@ void plan_inputs_dump(const Plan *plan, Buf *out) {
                        fold->solved ? " with its layer" : "");
         }
         if (tie->folds.len == 0) {
-            buf_printf(out, "  by a Mul: %.*s\n", STR_ARG(tie->why));
+            buf_printf(out, "  by a Mul: %.*s\n", STR_ARG(str_safe(out->arena, tie->why)));
         }
         buf_printf(out, "  layers");
         dump_layers(plan, tie->layers.at, tie->layers.len, out);

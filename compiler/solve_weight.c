@@ -18,7 +18,7 @@ Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *gra
 }
 
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
-    return solve_stat_of(solve, planned->layer->input, planned->layer->node->graph);
+    return stats_find(solve->stats, observation_input(solve->seen, planned->layer)->name);
 }
 
 Grid solve_grid(const PlanLayer *planned) {
@@ -84,11 +84,10 @@ static void prune(const PlanLayer *planned, float *w, Arena *arena) {
     arena_reset(arena, mark);
 }
 
-/* Ties are of matrices. */
 static void scale_columns(const Layer *layer, const Tensor *t, const float *s, float *w) {
-    const int64_t width = t->dims[1];
+    const KernelView view = infer_view((IrType){t->type, t->rank, t->dims}, layer->reduce_axis);
     for (int64_t i = 0; i < t->count; i++) {
-        w[i] *= s[turned(layer) ? i / width : i % width];
+        w[i] *= s[i / view.inner % view.axis];
     }
 }
 
@@ -196,8 +195,14 @@ static const double *gram_of(WeightWork *w, int64_t group) {
     if (w->planned->tie < 0) {
         return gram;
     }
+    const float *factors = w->solve->ties[w->planned->tie].s;
+    const int64_t taps = k / w->solve->plan->ties.at[w->planned->tie].k; /* of each channel */
     double *scaled = arena_many(w->arena, double, (size_t)(k * k));
-    channel_scale_gram(gram, k, w->solve->ties[w->planned->tie].s, scaled);
+    float *s = arena_many(w->arena, float, (size_t)k);
+    for (int64_t i = 0; i < k; i++) {
+        s[i] = factors[i / taps];
+    }
+    channel_scale_gram(gram, k, s, scaled);
     return scaled;
 }
 
