@@ -25,6 +25,13 @@ static bool has_columns(const Layer *layer) {
     return is_product(layer) || (conv && can_stream(layer->input));
 }
 
+/* The least error is searched with a Gram matrix, of a convolution's im2col. */
+static bool too_wide_to_search(const Layer *layer, const Step *smooth) {
+    const Value *alpha = step_value(smooth, "alpha");
+    const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
+    return !given && layer->k > STAT_COLUMNS_MAX;
+}
+
 static const FormatValue *format_of(const Step *step, const char *role) {
     const Value *value = step_value(step, role);
     return value && value->type == VALUE_FORMAT && !value->format->none ? value->format : NULL;
@@ -127,6 +134,8 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
             *problem = "it scales what a matrix product x W reads, and this is none";
         } else if (!awq && !has_columns(layer)) {
             *problem = "it scales what a matrix product x W or a Conv of one group reads";
+        } else if (!awq && too_wide_to_search(layer, step)) {
+            *problem = "what it reads is too wide to search alpha: give one, `smooth(alpha = 0.5)`";
         } else if (planned->smooth_step || planned->awq_step) {
             *problem = "its input is scaled already: one of smooth and awq";
         }

@@ -95,10 +95,12 @@ static void print_ties(const Plan *plan, Buf *out) {
         }
         const size_t all = norms + layers + multiplied;
         if (all) {
-            buf_printf(out, "  %-10s %.*s scaled: %zu by the norm before, %zu by the layer before, "
-                            "%zu by a Mul\n",
-                       names[n], STR_ARG(plural(out->arena, all, "input")), norms, layers,
-                       multiplied);
+            buf_printf(out, "  %-10s %.*s scaled: %zu by the norm before, ", names[n],
+                       STR_ARG(plural(out->arena, all, "input")), norms);
+            if (layers) {
+                buf_printf(out, "%zu by the layer before, ", layers);
+            }
+            buf_printf(out, "%zu by a Mul\n", multiplied);
             print_reasons(plan, names[n], out);
         }
     }

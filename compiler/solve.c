@@ -248,8 +248,10 @@ static bool absorb(Solve *solve, const Fact *fact) {
         }
     }
     for (int64_t i = 0; i < fact->count; i++) {
-        const float x = old ? (float)array_value(fact->type, old + i * size) : 1.0f;
-        array_put_float(fact->type, (double)(x / s[i / inner % tie->k]), (char *)fact->bytes + i * size);
+        const float factor = s[i / inner % tie->k];
+        const double x = old ? array_value(fact->type, old + i * size) : 1.0;
+        const double y = fact->type == K_DOUBLE ? x / (double)factor : (double)((float)x / factor);
+        array_put_float(fact->type, y, (char *)fact->bytes + i * size);
     }
     return true;
 }
