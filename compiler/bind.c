@@ -170,7 +170,7 @@ static void plan_layers(Bind *b) {
             b->planned[i] = (int)b->plan->layers_planned.len;
             vec_push(b->s->arena, &b->plan->layers_planned,
                      (PlanLayer){.layer = &b->layers->all.at[i], .tie = -1, .stream = -1,
-                                 .absorbs = -1, .tensor = -1});
+                                 .tensor = -1});
         } else if (b->layers->all.at[i].roles & (ROLE_LINEAR | ROLE_CONV)) {
             b->plan->untouched++;
         }

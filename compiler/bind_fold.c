@@ -70,7 +70,7 @@ static bool made_anew(const PlanLayer *planned, const ValueInfo *value) {
 static void take_all(Bind *b, PlanTie *tie, const FactorPath *path, PlanLayer *planned) {
     if (planned) {
         const Layer *layer = planned->layer;
-        planned->absorbs = (int)(tie - b->plan->ties.at);
+        planned->absorbs = tie;
         take(b, tie, layer->weight_at->inputs[layer->weight_slot], layer->channel_axis, true);
     }
     for (size_t i = planned ? 1 : 0; i < path->constants.len; i++) { /* 0: its weight, or gain */

@@ -111,15 +111,15 @@ static bool lower_phase(Lowering *lowering, const PlanOwner *owner, Phase phase)
 }
 
 /* Factors of a layer behind it, which its output channels are divided by. */
-static void lower_absorbed(Lowering *lowering, const Plan *plan) {
+static void lower_absorbed(Lowering *lowering) {
     const PlanLayer *planned = lowering->layer;
-    if (planned->absorbs < 0) {
+    if (!planned->absorbs) {
         return;
     }
     IrOp *op = ir_op(lowering->ir, lowering->group, IR_OP(rescale));
     ir_arg(lowering->ir, op, lowering->weight);
     ir_set_word(lowering->ir, op, "by", STR("fold"));
-    ir_set_string(lowering->ir, op, "name", plan->ties.at[planned->absorbs].value->name);
+    ir_set_string(lowering->ir, op, "name", planned->absorbs->value->name);
     ir_set_int(lowering->ir, op, "axis", planned->layer->channel_axis);
     lowering->weight = ir_value_of(op);
 }
@@ -135,7 +135,7 @@ static bool lower_layer(Lower *l, const PlanLayer *planned) {
     lower_reader(l, group, planned, value, weight);
     Lowering lowering = {l->s, l->ir, group, planned, weight};
     TRY(lower_phase(&lowering, &planned->owner[PHASE_EDIT - PHASE_EDIT], PHASE_EDIT));
-    lower_absorbed(&lowering, l->plan);
+    lower_absorbed(&lowering);
     return lower_phase(&lowering, &planned->owner[PHASE_ENCODE - PHASE_EDIT], PHASE_ENCODE);
 }
 

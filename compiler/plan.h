@@ -41,7 +41,7 @@ typedef struct PlanLayer {
     const Step *smooth_step, *awq_step;
     const Step *calibrate;        /* the setting that is in force; NULL: none, and none is needed */
     int tie, stream;              /* in Plan.ties, Plan.streams; -1: none */
-    int absorbs;                  /* tie whose 1 / s its output channels take in; -1: none */
+    const struct PlanTie *absorbs; /* whose 1 / s its output channels take in; NULL: none */
     bool bias;                    /* stored as int32 */
     const Node *norm;             /* BatchNormalization that weight and bias take in; NULL: none */
     PlanRound round;

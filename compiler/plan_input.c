@@ -63,7 +63,8 @@ static void print_formats(const Plan *plan, Buf *out) {
 
 void plan_tie_print(const PlanTie *tie, Buf *out) {
     if (tie->folds.len == 0) {
-        buf_printf(out, "by a Mul: %.*s", STR_ARG(str_safe(out->arena, tie->why)));
+        buf_printf(out, "by a Mul%s%.*s", tie->why.len ? ": " : "",
+                   STR_ARG(str_safe(out->arena, tie->why)));
     } else if (tie->previous) {
         buf_printf(out, "in %.*s", STR_ARG(str_safe(out->arena, tie->previous->path)));
     } else {

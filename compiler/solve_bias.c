@@ -45,7 +45,8 @@ static int32_t code_of(double bias, float scale) {
 /* What the layer adds, for each of its output channels. */
 static bool bias_of(Solve *solve, const PlanLayer *planned, Arena *arena, double **out) {
     TRY(plain_bias(solve, planned, arena, out));
-    const float *s = planned->absorbs >= 0 ? solve->ties[planned->absorbs].s : NULL;
+    const PlanTie *tie = planned->absorbs;
+    const float *s = tie ? solve->ties[tie - solve->plan->ties.at].s : NULL;
     const int64_t count = planned->layer->weight->dims[planned->layer->channel_axis];
     for (int64_t i = 0; s && i < count; i++) {
         (*out)[i] /= (double)s[i];

@@ -110,7 +110,7 @@ static void divide_outputs(const Solve *solve, const PlanLayer *planned, float *
     const Layer *layer = planned->layer;
     const IrType type = {layer->weight->type, layer->weight->rank, layer->weight->dims};
     const KernelView view = infer_view(type, layer->channel_axis);
-    const float *s = solve->ties[planned->absorbs].s;
+    const float *s = solve->ties[planned->absorbs - solve->plan->ties.at].s;
     for (int64_t i = 0; i < layer->weight->count; i++) {
         w[i] /= s[i / view.inner % view.axis];
     }
@@ -133,7 +133,7 @@ static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, floa
         }
     }
     TRY(!planned->norm || take_norm_in(solve, planned, w, arena));
-    if (planned->absorbs >= 0 && !until) {
+    if (planned->absorbs && !until) {
         divide_outputs(solve, planned, w);
     }
     return true;
