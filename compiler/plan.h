@@ -74,7 +74,7 @@ typedef struct PlanTie {
     int64_t k;                    /* channels of the value */
     int behind;                   /* dimensions behind them: 0, of a convolution's input 1 to 3 */
     Vec(PlanFold) folds;          /* gain or weight first; empty: a Mul divides */
-    const Layer *previous;        /* layer whose output channels take 1 / s in; NULL: a norm, or none */
+    const Layer *previous;        /* whose output channels take 1 / s in; NULL: a norm, or none */
     Str why;                      /* a Mul divides: because of this */
 } PlanTie;
 

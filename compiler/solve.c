@@ -158,7 +158,8 @@ static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) 
     const PlanLayer *first = &solve->plan->layers_planned.at[stream->layers.at[0]];
     const Stat *stat = solve_stat_of(solve, stream->value, stream->graph);
     if (stream->tie >= 0) {
-        *range = scaled_range(solve_stat(solve, first), &solve->plan->ties.at[stream->tie], solve->ties[stream->tie].s);
+        *range = scaled_range(solve_stat(solve, first), &solve->plan->ties.at[stream->tie],
+                              solve->ties[stream->tie].s);
         return true;
     }
     const Value *method = step_value(stream->calibrate, "method");

@@ -36,10 +36,13 @@ class Maker:
     def linear(self, x, name, n, k=K):
         return self.node("MatMul", [x, self.weight(name + ".weight", k, n)], name + ".y", name)
 
-    def save(self, path, input_shape, outputs=("y",)):
+    def save(self, path, input_shape, dtype=np.float32):
         value = helper.make_tensor_value_info
-        graph = helper.make_graph(self.nodes, "g", [value("x", TensorProto.FLOAT, input_shape)],
-                                  [value(o, TensorProto.FLOAT, None) for o in outputs], self.constants)
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        constants = [numpy_helper.from_array(numpy_helper.to_array(t).astype(dtype), t.name)
+                     if t.data_type == TensorProto.FLOAT else t for t in self.constants]
+        graph = helper.make_graph(self.nodes, "g", [value("x", kind, input_shape)],
+                                  [value("y", kind, None)], constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
         model = onnx.shape_inference.infer_shapes(model)
         onnx.checker.check_model(model, full_check=True)
@@ -54,7 +57,8 @@ def relu(m):
 
 
 def gemm(m):
-    m.node("Gemm", ["x", m.weight("first.weight", 48, K), m.weight("first.bias", 48)], "h", "first", transB=1, alpha=0.5)
+    m.node("Gemm", ["x", m.weight("first.weight", 48, K), m.weight("first.bias", 48)], "h", "first",
+           transB=1, alpha=0.5)
     m.node("Gemm", [m.node("LeakyRelu", ["h"], "act", alpha=0.1), m.weight("second.weight", 48, K)], "y", "second")
     return ["b", K]
 
@@ -92,7 +96,8 @@ def conv(m, norm=False, bias=True):
     h = m.node("Conv", inputs, "h", "first", pads=[1, 1, 1, 1])
     if norm:
         m.constant("variance", m.random.uniform(0.5, 2, 24).astype(np.float32))
-        h = m.node("BatchNormalization", [h, m.weight("gain", 24, like=1), m.weight("offset", 24), m.weight("mean", 24), "variance"], "n")
+        constants = [m.weight("gain", 24, like=1), m.weight("offset", 24), m.weight("mean", 24), "variance"]
+        h = m.node("BatchNormalization", [h, *constants], "n")
     act = m.node("Relu", [h], "act")
     m.node("Conv", [act, m.weight("second.weight", 10, 24, 3, 3)], "y", "second", strides=[2, 2])
     return ["b", 8, 9, 11]
@@ -129,13 +134,13 @@ MODELS = {
 }
 
 
-def make(box, build):
+def make(box, build, dtype=np.float32):
     maker = Maker()
     shape = build(maker)
     path = box.dir / "m.onnx"
-    maker.save(path, shape)
-    x = maker.random.standard_normal([16 if d == "b" else d for d in shape]).astype(np.float32)
-    x *= np.exp(maker.random.standard_normal(shape[-1])).astype(np.float32)
+    maker.save(path, shape, dtype)
+    x = maker.random.standard_normal([16 if d == "b" else d for d in shape])
+    x = (x * np.exp(maker.random.standard_normal(shape[-1]))).astype(dtype)
     np.savez(box.dir / "calib.npz", x=x)
     return path, x
 
@@ -187,6 +192,16 @@ def check_quantized(build, added, box):
 for _name, _row in MODELS.items():
     add_case(f"fold/{_name} in float", functools.partial(check_float, *_row))
     add_case(f"fold/{_name} quantized", functools.partial(check_quantized, *_row))
+
+
+@case("fold/float types")
+def types(box):
+    for build, dtype, most in ((relu, np.float16, 4e-3), (conv, np.float16, 4e-3), (relu, np.float64, 1e-6)):
+        path, x = make(box, build, dtype)
+        out = box.compress(HEAD_OF + 'on "second" { smooth(alpha = 0.7) }\n', path,
+                           f"{build.__name__}.{np.dtype(dtype)}.onnx")
+        close(out, path, x, most)
+        assert muls(out) == 0
 
 
 @case("fold/awq into the layer before")
