@@ -5,19 +5,19 @@
 #include "compiler/bind_parts.h"
 #include "compiler/factor_path.h"
 
-static bool reads(const Plan *plan, const PlanTie *tie, const Node *node) {
-    for (size_t i = 0; i < tie->layers.len; i++) {
-        if (plan->layers_planned.at[tie->layers.at[i]].layer->node == node) {
-            return true;
-        }
+/* Is this the input of a layer of the tie? All of them have it on the left. */
+static bool reads(const Plan *plan, const PlanTie *tie, Use use) {
+    bool found = false;
+    for (size_t i = 0; i < tie->layers.len && !found; i++) {
+        found = plan->layers_planned.at[tie->layers.at[i]].layer->node == use.node;
     }
-    return false;
+    return found && use.slot == 0;
 }
 
 static bool all_read(const Plan *plan, const PlanTie *tie) {
     bool all = !tie->value->graph_output;
     for (size_t i = 0; i < tie->value->uses.len && all; i++) {
-        all = reads(plan, tie, tie->value->uses.at[i].node);
+        all = reads(plan, tie, tie->value->uses.at[i]);
     }
     return all;
 }

@@ -86,6 +86,12 @@ static void a_reader_more(void **state) {
     plan_tie_print(tie, &b);
     assert_string_equal(b.data, "in first");
     world_close(&w);
+    w = world_text("opset 21\ninput x float 6 32\noutput y float 6 32\nweight w float 32 32\n"
+                   "weight w2 float 32 32\nMatMul x w -> v /first/MatMul\n"
+                   "Gemm v w2 v -> y /second/Gemm\n");
+    got = ties_of(&w, DATA SMOOTH); /* what it adds is not scaled */
+    assert_non_null(strstr(got, "  by a Mul: others read the value, too\n"));
+    world_close(&w);
 }
 
 /* Convolutions that walk over a value in different ways have factors of their own. */
