@@ -45,12 +45,9 @@ static const char *see(void *user, int64_t slot, const EngineTensor *x, const Sp
                    : "is not what its convolution reads";
     }
     StatView view = {1, 1, 1};
+    const int channels = seen->channels ? x->rank - 1 - seen->behind : -1;
     for (int i = 0; i < x->rank; i++) {
-        *(seen->channels && i == x->rank - 1 ? &view.channels : &view.inner) *= x->dims[i];
-    }
-    if (seen->channels) { /* [rows, channels] */
-        view.outer = view.inner;
-        view.inner = 1;
+        *(i < channels ? &view.outer : i == channels ? &view.channels : &view.inner) *= x->dims[i];
     }
     return stat_add(stat, x->type, x->data, view, spread);
 }
