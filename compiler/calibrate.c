@@ -7,6 +7,7 @@
 #include <xxhash.h>
 #include "compiler/conv_view.h"
 #include "compiler/data_wish.h"
+#include "compiler/device_choice.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/data.h"
@@ -53,12 +54,9 @@ static const char *add(const Observation *seen, Stat *stat, const EngineTensor *
                    : "is not what its convolution reads";
     }
     StatView view = {1, 1, 1};
+    const int channels = seen->channels ? x->rank - 1 - seen->behind : -1;
     for (int i = 0; i < x->rank; i++) {
-        *(seen->channels && i == x->rank - 1 ? &view.channels : &view.inner) *= x->dims[i];
-    }
-    if (seen->channels) { /* [rows, channels] */
-        view.outer = view.inner;
-        view.inner = 1;
+        *(i < channels ? &view.outer : i == channels ? &view.channels : &view.inner) *= x->dims[i];
     }
     return stat_add(stat, x->type, x->data, view, spread);
 }
@@ -139,7 +137,7 @@ static bool fail(Run *r, const char *what, Str why) {
 
 static bool open_engine(Run *r) {
     Session *s = r->s;
-    const EngineWish wish = {.get = r->c->get};
+    const EngineWish wish = device_engine(r->c->args, r->c->get);
     if (r->engine) {
         return true;
     }
@@ -147,6 +145,7 @@ static bool open_engine(Run *r) {
     TRY(r->engine);
     r->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(r->engine)),
                               engine_provider(r->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
+    r->c->why_cpu = engine_why_cpu(r->engine);
     return true;
 }
 

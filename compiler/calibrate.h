@@ -20,6 +20,7 @@ typedef struct Calibration {
     int pass;                 /* the next one; passes.all.len: all are over */
     Stats *stats;             /* of the passes so far; closed with the session */
     Str engine;               /* "ONNX Runtime 1.32.0, CPU"; empty: nothing was run */
+    Str why_cpu;              /* the engine has no CUDA, or it does not work: the reason */
     int kept_passes;          /* of those that are over: that a .morstat had whole */
     const char *why_new;      /* a .morstat that was there was not taken: continues "the file " */
     int64_t samples, resumed; /* of the data; about so many of them in the .morstat already, of the

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include "runtime/base/free_memory.h"
 
-/* Observations of one value stay together: steps on it want all of them at once. */
+/* Observations that stay together (observations.h). */
 typedef struct Unit {
-    int level, first; /* the first of its observations */
+    int level, first; /* the deepest, the first of its observations */
     uint64_t bytes;
 } Unit;
 typedef Vec(Unit) Units;
@@ -20,16 +20,12 @@ uint64_t data_passes_budget(Session *s, uint64_t asked) {
     return free_bytes ? free_bytes / 2 : DEFAULT_BUDGET;
 }
 
-static bool same_value(const Observation *a, const Observation *b) {
-    return a->value == b->value && a->graph == b->graph;
-}
-
 static Units find_units(const ObservationList *seen, Arena *arena) {
     Units units = {0};
     for (size_t i = 0; i < seen->len; i++) {
         const Observation *one = &seen->at[i];
         size_t k = 0;
-        while (k < units.len && !same_value(&seen->at[units.at[k].first], one)) {
+        while (k < units.len && seen->at[units.at[k].first].unit != one->unit) {
             k++;
         }
         if (one->pass >= 0) {
@@ -39,6 +35,7 @@ static Units find_units(const ObservationList *seen, Arena *arena) {
             vec_push(arena, &units, ((Unit){one->level, (int)i, 0}));
         }
         units.at[k].bytes += one->bytes;
+        units.at[k].level = one->level > units.at[k].level ? one->level : units.at[k].level;
     }
     return units;
 }
@@ -53,7 +50,7 @@ static void put(DataPass *pass, ObservationList *seen, const Unit *unit, int num
     pass->bytes += unit->bytes;
     for (size_t i = (size_t)unit->first; i < seen->len; i++) {
         Observation *one = &seen->at[i];
-        if (one->pass < 0 && same_value(one, &seen->at[unit->first])) {
+        if (one->pass < 0 && one->unit == seen->at[unit->first].unit) {
             one->pass = number;
             pass->values++;
         }

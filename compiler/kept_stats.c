@@ -60,6 +60,12 @@ static bool claim(const KeptStats *kept, const Stats *stats, int pass) {
     for (size_t i = 0; i < stats->by_name.len; i++) {
         find(kept, stats_at(stats, i)->name)->pass = pass;
     }
+    for (size_t i = 0; i < kept->seen->len; i++) { /* a unit is measured whole, or anew */
+        const Observation *other = &kept->seen->at[i];
+        for (size_t k = 0; k < kept->seen->len && other->pass == pass; k++) {
+            TRY(kept->seen->at[k].unit != other->unit || kept->seen->at[k].pass == pass);
+        }
+    }
     uint8_t asked[32];
     ask(kept, pass, NULL, asked);
     return memcmp(asked, stats->identity.asked, 32) == 0;

@@ -333,6 +333,10 @@ void run_report_calibration(Console *console, const Calibration *c, bool done) {
             console_say(console, "%d pass%s, ", fresh_passes, fresh_passes == 1 ? "" : "es");
         }
         console_say(console, "%.1f s: %s\n", c->seconds, str_safe_c(s->arena, c->engine));
+        if (c->why_cpu.len && str_starts(c->args->device, STR("cuda"))) {
+            console_say(console, "the engine does not use the GPU: %s\n",
+                        str_safe_c(s->arena, c->why_cpu));
+        }
     }
 }
 

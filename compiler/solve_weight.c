@@ -8,6 +8,7 @@
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/channel_scale.h"
 #include "runtime/calib/clip.h"
+#include "runtime/calib/cut.h"
 #include "runtime/calib/gptq.h"
 #include "runtime/calib/gram.h"
 #include "runtime/device/whole.h"
@@ -18,7 +19,7 @@ Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *gra
 }
 
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
-    return solve_stat_of(solve, planned->layer->input, planned->layer->node->graph);
+    return stats_find(solve->stats, observation_input(solve->seen, planned->layer)->name);
 }
 
 Grid solve_grid(const PlanLayer *planned) {
@@ -84,11 +85,10 @@ static void prune(const PlanLayer *planned, float *w, Arena *arena) {
     arena_reset(arena, mark);
 }
 
-/* Ties are of matrices. */
 static void scale_columns(const Layer *layer, const Tensor *t, const float *s, float *w) {
-    const int64_t width = t->dims[1];
+    const KernelView view = infer_view((IrType){t->type, t->rank, t->dims}, layer->reduce_axis);
     for (int64_t i = 0; i < t->count; i++) {
-        w[i] *= s[turned(layer) ? i / width : i % width];
+        w[i] *= s[i / view.inner % view.axis];
     }
 }
 
@@ -103,6 +103,18 @@ static bool take_norm_in(Solve *solve, const PlanLayer *planned, float *w, Arena
         w[i] = (float)((double)w[i] * gain[i / view.inner % view.axis]);
     }
     return true;
+}
+
+/* 1 / s of the tie that the layer writes for. Last of all steps, and only to what is stored: a
+ * search before it sees the weight of the float model, so no tie depends on another. */
+static void divide_outputs(const Solve *solve, const PlanLayer *planned, float *w) {
+    const Layer *layer = planned->layer;
+    const IrType type = {layer->weight->type, layer->weight->rank, layer->weight->dims};
+    const KernelView view = infer_view(type, layer->channel_axis);
+    const float *s = solve->ties[planned->absorbs - solve->plan->ties.at].s;
+    for (int64_t i = 0; i < layer->weight->count; i++) {
+        w[i] /= s[i / view.inner % view.axis];
+    }
 }
 
 /* In the tensor's order. */
@@ -121,7 +133,11 @@ static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, floa
             scale_columns(planned->layer, t, solve->ties[planned->tie].s, w);
         }
     }
-    return !planned->norm || take_norm_in(solve, planned, w, arena);
+    TRY(!planned->norm || take_norm_in(solve, planned, w, arena));
+    if (planned->absorbs && !until) {
+        divide_outputs(solve, planned, w);
+    }
+    return true;
 }
 
 bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena *arena,
@@ -165,6 +181,8 @@ typedef struct WeightWork {
     bool given; /* scales and values are decided: */
     Scales scales;
     float *rounded; /* [rows][k]; NULL: to the nearest */
+    float *nearest; /* [rows][k]: then, for round_nearest */
+    Cut cut;
 } WeightWork;
 
 static bool clips(const PlanLayer *planned) {
@@ -180,8 +198,14 @@ static const double *gram_of(WeightWork *w, int64_t group) {
     if (w->planned->tie < 0) {
         return gram;
     }
+    const float *factors = w->solve->ties[w->planned->tie].s;
+    const int64_t taps = k / w->solve->plan->ties.at[w->planned->tie].k; /* of each channel */
     double *scaled = arena_many(w->arena, double, (size_t)(k * k));
-    channel_scale_gram(gram, k, w->solve->ties[w->planned->tie].s, scaled);
+    float *s = arena_many(w->arena, float, (size_t)k);
+    for (int64_t i = 0; i < k; i++) {
+        s[i] = factors[i / taps];
+    }
+    channel_scale_gram(gram, k, s, scaled);
     return scaled;
 }
 
@@ -276,8 +300,23 @@ static bool decide(WeightWork *w) {
     return !learned || round_rows(w, &grid);
 }
 
+static void nearest_task(void *user, size_t task) {
+    const WeightWork *w = user;
+    const Grid grid = solve_grid(w->planned);
+    const int64_t first = cut_first(&w->cut, task), rows = cut_end(&w->cut, task) - first;
+    const int64_t at = first * w->rows.k;
+    grid_round_rows(&grid, &w->scales, first, rows, w->rows.w + at, w->nearest + at);
+}
+
+/* The values of the given scales that are nearest. */
+static bool round_nearest(WeightWork *w) {
+    w->nearest = arena_many(w->arena, float, (size_t)(w->rows.rows * w->rows.k));
+    w->cut = cut_rows(w->rows.rows, w->rows.k);
+    return spread_run(w->spread, nearest_task, w, w->cut.tasks);
+}
+
 /* What a kernel op wants of a weight whose values and scales are decided. */
-static void encode(WeightWork *w, Solved *one) {
+static bool encode(WeightWork *w, Solved *one) {
     Session *s = w->solve->s;
     const Layer *layer = w->planned->layer;
     Kernel k = one->kernel;
@@ -290,27 +329,36 @@ static void encode(WeightWork *w, Solved *one) {
     }
     float *edited = arena_many(w->arena, float, (size_t)k.count);
     from_rows(layer, &w->rows, edited);
-    float *values = edited;
-    if (w->rounded) {
-        values = arena_many(w->arena, float, (size_t)k.count);
-        from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded}, values);
-    }
     if (!k.format) { /* a float weight, for weights = float */
-        array_convert(K_FLOAT, false, values, own, one->outs[OUT_CODES], (size_t)k.count);
-        return;
+        const Rows rounded = {w->rows.rows, w->rows.k, w->rounded};
+        if (w->rounded) {
+            from_rows(layer, &rounded, edited);
+        }
+        array_convert(K_FLOAT, false, edited, own, one->outs[OUT_CODES], (size_t)k.count);
+        return true;
     }
     if (!w->given) {
         device_whole(&k, edited, one->outs, &one->metrics, w->arena);
-        return;
+        return true;
     }
+    TRY(w->rounded || w->nearest || round_nearest(w));
+    float *values = arena_many(w->arena, float, (size_t)k.count);
+    from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded ? w->rounded : w->nearest},
+              values);
     const KernelGiven given = give(layer, &w->scales, k.format->asymmetric, w->arena);
     kernel_given(&k, values, &given, one->outs);
-    kernel_reference_metrics(&k, edited, one->outs, &one->metrics);
+    kernel_compare(&k, edited, values, &one->metrics); /* values are what codes decode to */
+    return true;
 }
 
-/* The pass that the weight waits for: factors of its tie, its Gram matrix. */
+/* The pass that the weight waits for: factors that it is multiplied and divided by, its Gram
+ * matrix. */
 static int pass_of(Solve *solve, const PlanLayer *planned) {
     int pass = planned->tie >= 0 ? solve_pass_of_tie(solve, planned->tie) : 0;
+    if (planned->absorbs) {
+        const int tie = solve_pass_of_tie(solve, (int)(planned->absorbs - solve->plan->ties.at));
+        pass = tie > pass ? tie : pass;
+    }
     if (planned->quantized && planned->round != ROUND_NEAREST) {
         const ArenaMark mark = arena_mark(solve->s->arena);
         const int gram = observation_gram(solve->seen, planned->layer, solve->s->arena)->pass;
@@ -342,9 +390,9 @@ bool solve_weights(Solve *solve, int pass, const Spread *spread) {
             s->progress(s->progress_user, "solve", i, solve->solved->len);
         }
         w.arena = arena_open();
-        const bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
+        bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
         for (; ok && i < end; i++) {
-            encode(&w, &solve->solved->at[i]);
+            ok = encode(&w, &solve->solved->at[i]);
             solve->done[i] = true;
         }
         arena_close(w.arena);

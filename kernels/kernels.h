@@ -163,5 +163,7 @@ void kernel_decode(const Kernel *k, void *const outs[OUT_COUNT], float *w);
 /* All chunks' metrics, whatever Kernel.metrics says, from the whole outputs. */
 void kernel_reference_metrics(const Kernel *k, const void *src, void *const outs[OUT_COUNT],
                               KernelMetrics *metrics);
+/* The same, fast, from what the outputs decode to; the source is FLOAT. */
+void kernel_compare(const Kernel *k, const float *src, const float *stored, KernelMetrics *metrics);
 
 #endif

@@ -1,6 +1,7 @@
 /* Cuts rows into strips for Lanes.compare (strips.h). */
 #include "kernels/strips.h"
 #include "kernels/scale.h"
+#include <assert.h>
 #include <string.h>
 
 static void close_open(Strips *strips, const Lanes *lanes) {
@@ -56,4 +57,41 @@ void strips_end_row(Strips *strips, const Lanes *lanes) {
 void strips_close(Strips *strips, const Lanes *lanes, KernelMetrics *m) {
     lanes->close_strips(&strips->sums);
     metrics_from_sums(&strips->sums, m);
+}
+
+/* ---- metrics of a whole tensor */
+
+static void count_nonfinite(const float *w, int64_t n, KernelMetrics *m) {
+    m->count = n;
+    for (int64_t i = 0; i < n; i++) {
+        if (k_magnitude(w[i]) >= 0x7f800000u) {
+            m->first_nonfinite = m->nonfinite == 0 ? i : m->first_nonfinite;
+            m->nonfinite++;
+        }
+    }
+}
+
+void kernel_compare(const Kernel *k, const float *src, const float *stored,
+                    KernelMetrics *metrics) {
+    const Lanes *lanes = lanes_best();
+    const Shape s = shape_of(k);
+    const KernelView u = s.unit;
+    assert(k->source == K_FLOAT);
+    *metrics = (KernelMetrics){.first_nonfinite = -1};
+    for (int64_t chunk = 0; chunk < s.chunks; chunk++) {
+        const Box b = shape_chunk(&s, chunk);
+        const bool run = u.inner == 1;
+        const int64_t rows = run ? 1 : b.k1 - b.k0, n = run ? b.k1 - b.k0 : b.i1 - b.i0;
+        KernelMetrics m = {.first_nonfinite = -1};
+        Strips strips = {0};
+        for (int64_t row = b.o0 * rows; row < b.o1 * rows; row++) {
+            const int64_t first = run ? row * u.axis + b.k0
+                                      : (row / rows * u.axis + b.k0 + row % rows) * u.inner + b.i0;
+            strips_add(&strips, lanes, (Row){K_FLOAT, src + first}, stored + first, NULL, NULL, n);
+            strips_end_row(&strips, lanes);
+        }
+        strips_close(&strips, lanes, &m);
+        kernel_metrics_add(metrics, &m);
+    }
+    count_nonfinite(src, k->count, metrics);
 }

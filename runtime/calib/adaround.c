@@ -199,7 +199,7 @@ static bool losses_of(const Adaround *a, const float *q, float *d, double *losse
     for (int64_t i = 0; i < a->scales->rows * a->scales->k; i++) {
         d[i] = q[i] - a->w[i];
     }
-    return gram_losses(a->g, d, a->scales->rows, a->scales->k, NULL, losses, arena, spread);
+    return gram_losses(a->g, d, a->scales->rows, a->scales->k, losses, arena, spread);
 }
 
 bool adaround_round(const Adaround *a, float *q, double losses[2], Arena *arena,

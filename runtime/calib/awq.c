@@ -24,24 +24,27 @@ static void candidate(const Awq *awq, double r, float *s) {
     }
 }
 
+static double ratio_of(const Awq *awq, int64_t step) {
+    return (double)step / (awq->steps > 0 ? awq->steps : 1);
+}
+
 bool awq_search(const Awq *awq, float *s, AwqReport *report, Arena *arena, const Spread *spread) {
     const ArenaMark mark = arena_mark(arena);
-    const float *g = gram_narrow(arena, awq->gram, awq->k);
-    float *trial = arena_many(arena, float, (size_t)awq->k);
-    bool done = true;
-    *report = (AwqReport){0};
-    for (int step = 0; step <= awq->steps && done; step++) {
-        const double r = (double)step / (awq->steps > 0 ? awq->steps : 1);
-        double loss = 0;
-        candidate(awq, r, trial);
-        done = channel_scale_loss(awq->weights, awq->count, awq->k, g, trial, &loss, arena, spread);
-        if (step == 0 || loss < report->loss) {
-            report->loss = loss;
-            report->ratio = r;
-            memcpy(s, trial, (size_t)awq->k * sizeof *s);
-        }
-        report->before = step == 0 ? loss : report->before;
+    const int64_t k = awq->k, n = awq->steps + 1;
+    const float *g = gram_narrow(arena, awq->gram, k);
+    float *trials = arena_many(arena, float, (size_t)(n * k));
+    double *losses = arena_many(arena, double, (size_t)n);
+    for (int64_t step = 0; step < n; step++) {
+        candidate(awq, ratio_of(awq, step), trials + step * k);
     }
+    const bool done =
+        channel_scale_losses(awq->weights, awq->count, k, g, trials, n, losses, arena, spread);
+    int64_t best = 0;
+    for (int64_t step = 0; step < n; step++) {
+        best = losses[step] < losses[best] ? step : best;
+    }
+    *report = (AwqReport){ratio_of(awq, best), losses[0], losses[best]};
+    memcpy(s, trials + best * k, (size_t)k * sizeof *s);
     arena_reset(arena, mark);
     return done;
 }

@@ -23,8 +23,15 @@ void channel_scale_gram(const double *gram, int64_t k, const float *s, double *o
 void channel_widen(const float *w, int64_t rows, int64_t k, float *amax);
 
 /* Gram loss of rounding W s on its grid, with scales by the grid's method: of the error Q(W s) / s
- * - W against g, the Gram matrix of X itself. Summed over siblings. False if the Spread failed. */
-bool channel_scale_loss(const ScaledWeight *weights, size_t count, int64_t k, const float *g,
-                        const float *s, double *loss, Arena *arena, const Spread *spread);
+ * - W against g, the Gram matrix of X itself. Summed over siblings; one loss for each of the n
+ * candidates s[n][k]. False if the Spread failed. */
+bool channel_scale_losses(const ScaledWeight *weights, size_t count, int64_t k, const float *g,
+                          const float *s, int64_t n, double *losses, Arena *arena,
+                          const Spread *spread);
+static inline bool channel_scale_loss(const ScaledWeight *weights, size_t count, int64_t k,
+                                      const float *g, const float *s, double *loss, Arena *arena,
+                                      const Spread *spread) {
+    return channel_scale_losses(weights, count, k, g, s, 1, loss, arena, spread);
+}
 
 #endif

@@ -2,6 +2,7 @@
  * with the block of G on the diagonal. */
 #include "runtime/calib/clip.h"
 #include "runtime/calib/cut.h"
+#include "runtime/calib/gram.h"
 #include "runtime/calib/linear_algebra.h"
 #include <math.h>
 
@@ -45,15 +46,13 @@ static void losses(const ClipBlock *t, double *loss) {
                                .lda = t->n,
                                .b = t->work->g + t->first * s->k + t->first,
                                .ldb = s->k,
+                               .shape = SHAPE_FOLDED,
                                .c = t->dg,
                                .ldc = t->n,
                                .alpha = 1});
     for (int64_t i = 0; i < t->rows; i++) {
-        loss[i] = 0;
-        for (int64_t j = 0; j < t->n; j++) {
-            loss[i] += (double)t->d[i * t->n + j] * t->dg[i * t->n + j];
-        }
-        loss[i] = loss[i] < INFINITY ? loss[i] : INFINITY;
+        const double sum = gram_dot(t->dg + i * t->n, t->d + i * t->n, t->n);
+        loss[i] = sum < INFINITY ? sum : INFINITY;
     }
 }
 

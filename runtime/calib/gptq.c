@@ -74,29 +74,35 @@ static void fill_factor(GptqWork *t, double mean) {
     }
 }
 
-static bool find_factor(GptqWork *t, GptqReport *report) {
+/* *found is false where H has no factor, however large the damp. False: the Spread failed. */
+static bool find_factor(GptqWork *t, GptqReport *report, bool *found, Arena *arena,
+                        const Spread *spread) {
     const int64_t k = t->k;
     double sum = 0;
+    *found = false;
     for (int64_t j = 0; j < k; j++) {
         const double own = t->gptq->gram[j * k + j];
         report->dead += !(own > 0);
         sum += own > 0 ? own : 0;
     }
     if (!(sum > 0 && sum < (double)INFINITY)) {
-        return false;
+        return true;
     }
     const double mean = sum / (double)(k - report->dead);
     double damp = t->gptq->damp;
     for (report->raises = 0; report->raises <= RAISES; report->raises++) {
         t->damp = damp * mean;
         fill_factor(t, mean);
-        if (matrix_cholesky(t->factor, k) && matrix_invert_lower(t->factor, k)) {
-            return true;
+        if (!matrix_cholesky(t->factor, k, found, spread)) {
+            return false;
+        }
+        if (*found) {
+            return matrix_invert_lower(t->factor, k, arena, spread);
         }
         damp = damp > 0 ? 10 * damp : 1e-6;
     }
     report->raises = RAISES;
-    return false;
+    return true;
 }
 
 /* L^-1 turned back, as floats in the first half of the room. */
@@ -193,7 +199,7 @@ static bool losses_of(const GptqWork *t, const float *q, float *d, double *losse
     for (int64_t i = 0; i < rows * t->k; i++) {
         d[i] = q[i] - t->gptq->w[i];
     }
-    return gram_losses(t->g, d, rows, t->k, NULL, losses, arena, spread);
+    return gram_losses(t->g, d, rows, t->k, losses, arena, spread);
 }
 
 /* Descent, with the damp that the factor had; and losses before it of rounding to nearest, and
@@ -256,7 +262,12 @@ bool gptq_round(const Gptq *gptq, Scales *scales, float *q, GptqReport *report, 
     t.order = arena_many(arena, int64_t, (size_t)k);
     t.factor = arena_many(arena, double, (size_t)(k * k));
     choose_order(gptq, k, t.order, arena);
-    if (!find_factor(&t, report)) {
+    bool found;
+    if (!find_factor(&t, report, &found, arena, spread)) {
+        arena_reset(arena, mark);
+        return false;
+    }
+    if (!found) {
         report->plain = true;
         round_plain(gptq, scales, 0, rows, q);
         arena_reset(arena, mark);

@@ -153,6 +153,42 @@ static Room room_for(const Kernel *k) {
     return room;
 }
 
+/* The scales of one chunk; first: the number of the kernel's first one. */
+static void encode_chunk(const Grid *grid, const Kernel *k, int64_t chunk, const float *w,
+                         const void *state, int64_t first, Scales *scales, const Room *room,
+                         char *at) {
+    void *outs[OUT_COUNT];
+    int64_t offset = 0, size = 0;
+    for (int out = 0; out < OUT_COUNT; out++) {
+        outs[out] = room->part[out] > 0 ? at : NULL;
+        at += room->part[out];
+    }
+    KernelMetrics metrics;
+    kernel_encode(k, chunk, w, state, outs, &metrics, at);
+    kernel_extent(k, chunk, OUT_SCALES, &offset, &size);
+    const int64_t width = source_size(k->scale_type);
+    take_scales(grid, scales, first + offset / width, size / width, outs[OUT_SCALES],
+                outs[OUT_ZEROS]);
+}
+
+bool grid_by_rows(const Grid *grid) {
+    return grid->granule != GRANULE_TENSOR && grid->scale_type != K_E4M3;
+}
+
+size_t grid_room(const Grid *grid, int64_t rows, int64_t k) {
+    const Kernel kernel = kernel_of(grid, rows, k);
+    return room_for(&kernel).size;
+}
+
+void grid_row_scales(const Grid *grid, const float *w, int64_t first, int64_t rows, Scales *scales,
+                     void *room) {
+    const Kernel kernel = kernel_of(grid, rows, scales->k);
+    const Room parts = room_for(&kernel);
+    for (int64_t chunk = 0; chunk < kernel_chunks(&kernel); chunk++) {
+        encode_chunk(grid, &kernel, chunk, w, NULL, first * scales->row_step, scales, &parts, room);
+    }
+}
+
 typedef struct ScaleWork {
     const Grid *grid;
     const float *w;
@@ -160,42 +196,23 @@ typedef struct ScaleWork {
     Cut cut;
     Kernel whole; /* two-level: its chunks are the work */
     const void *state;
-    char *rooms; /* one of room.size for each task */
-    Room room;
+    char *rooms; /* one of room_size for each task */
+    size_t room_size;
+    Room room; /* of whole */
 } ScaleWork;
-
-/* The scales of one chunk; first: the number of the kernel's first one. */
-static void encode_chunk(const ScaleWork *t, const Kernel *k, int64_t chunk, const float *w,
-                         int64_t first, size_t task) {
-    char *room = t->rooms + task * t->room.size;
-    void *outs[OUT_COUNT];
-    int64_t offset = 0, size = 0;
-    for (int out = 0; out < OUT_COUNT; out++) {
-        outs[out] = t->room.part[out] > 0 ? room : NULL;
-        room += t->room.part[out];
-    }
-    KernelMetrics metrics;
-    kernel_encode(k, chunk, w, t->state, outs, &metrics, room);
-    kernel_extent(k, chunk, OUT_SCALES, &offset, &size);
-    const int64_t width = source_size(k->scale_type);
-    take_scales(t->grid, t->scales, first + offset / width, size / width, outs[OUT_SCALES],
-                outs[OUT_ZEROS]);
-}
 
 static void scale_rows(void *user, size_t task) {
     const ScaleWork *t = user;
     const int64_t first = cut_first(&t->cut, task), rows = cut_end(&t->cut, task) - first;
-    const int64_t k = t->scales->k;
-    const Kernel kernel = kernel_of(t->grid, rows, k);
-    for (int64_t chunk = 0; chunk < kernel_chunks(&kernel); chunk++) {
-        encode_chunk(t, &kernel, chunk, t->w + first * k, first * t->scales->row_step, task);
-    }
+    grid_row_scales(t->grid, t->w + first * t->scales->k, first, rows, t->scales,
+                    t->rooms + task * t->room_size);
 }
 
 static void scale_chunks(void *user, size_t task) {
     const ScaleWork *t = user;
     for (int64_t c = cut_first(&t->cut, task); c < cut_end(&t->cut, task); c++) {
-        encode_chunk(t, &t->whole, c, t->w, 0, task);
+        encode_chunk(t->grid, &t->whole, c, t->w, t->state, 0, t->scales, &t->room,
+                     t->rooms + task * t->room_size);
     }
 }
 
@@ -228,10 +245,12 @@ bool grid_scales(const Grid *grid, const float *w, Scales *scales, Arena *arena,
                  const Spread *spread) {
     const ArenaMark mark = arena_mark(arena);
     ScaleWork t = {.grid = grid, .w = w, .scales = scales};
-    SpreadTask *task = scale_rows;
-    Kernel widest;
-    if (grid->granule == GRANULE_TENSOR || grid->scale_type == K_E4M3) {
-        t.whole = widest = kernel_of(grid, scales->rows, scales->k);
+    if (grid_by_rows(grid)) {
+        t.cut = cut_rows(scales->rows, scales->k);
+        t.room_size =
+            grid_room(grid, t.cut.step < scales->rows ? t.cut.step : scales->rows, scales->k);
+    } else {
+        t.whole = kernel_of(grid, scales->rows, scales->k);
         t.state = survey(&t.whole, w, arena);
         if (grid->scale_type == K_E4M3) {
             kernel_global(&t.whole, OUT_SUPER, t.state, &scales->super);
@@ -239,19 +258,15 @@ bool grid_scales(const Grid *grid, const float *w, Scales *scales, Arena *arena,
         const int64_t chunks = kernel_chunks(&t.whole),
                       share = (chunks + CUT_TASKS - 1) / CUT_TASKS;
         t.cut = (Cut){chunks, share, (size_t)((chunks + share - 1) / share)};
-        task = scale_chunks;
-    } else {
-        t.cut = cut_rows(scales->rows, scales->k);
-        const int64_t most = t.cut.step < scales->rows ? t.cut.step : scales->rows;
-        widest = kernel_of(grid, most, scales->k);
+        t.room = room_for(&t.whole);
+        t.room_size = t.room.size;
     }
     bool done = true;
     if (grid->granule == GRANULE_TENSOR) {
         tensor_scale(grid, &t.whole, t.state, scales);
     } else {
-        t.room = room_for(&widest);
-        t.rooms = arena_alloc(arena, t.cut.tasks * t.room.size);
-        done = spread_run(spread, task, &t, t.cut.tasks);
+        t.rooms = arena_alloc(arena, t.cut.tasks * t.room_size);
+        done = spread_run(spread, grid_by_rows(grid) ? scale_rows : scale_chunks, &t, t.cut.tasks);
     }
     arena_reset(arena, mark);
     return done;

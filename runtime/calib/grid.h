@@ -40,6 +40,13 @@ static inline int64_t scale_index(const Scales *s, int64_t row, int64_t column) 
 bool grid_scales(const Grid *grid, const float *w, Scales *scales, Arena *arena,
                  const Spread *spread);
 
+/* The same for rows [first, first + rows), w, on this thread, where scales need no other rows
+ * (grid_by_rows); room: grid_room bytes for as many rows. */
+bool grid_by_rows(const Grid *grid);
+size_t grid_room(const Grid *grid, int64_t rows, int64_t k);
+void grid_row_scales(const Grid *grid, const float *w, int64_t first, int64_t rows, Scales *scales,
+                     void *room);
+
 /* Sets scale `index` to what range * ratio / scale_max is stored as; lo is 0 for symmetric
  * formats. */
 void grid_set_scale(const Grid *grid, Scales *scales, int64_t index, float lo, float hi,

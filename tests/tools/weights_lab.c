@@ -62,7 +62,12 @@ int lab_nearest(const LabGrid *g, const float *w, int64_t rows, int64_t k, const
         d[i] = out[i] - w[i];
     }
     const float *g32 = gram_narrow(lab.arena, gram, k);
-    done = done && gram_loss(g32, d, rows, k, loss, lab.arena, &lab.spread);
+    double *losses = arena_many(lab.arena, double, (size_t)rows);
+    done = done && gram_losses(g32, d, rows, k, losses, lab.arena, &lab.spread);
+    *loss = 0;
+    for (int64_t i = 0; i < rows; i++) {
+        *loss += losses[i];
+    }
     return lab_close(&lab, done);
 }
 

@@ -87,6 +87,21 @@ static void by_level(void **state) {
                "x:0 a:1 b:2 c:3", words);
 }
 
+/* A weight that takes the factors of a later value in is rounded when both are seen. */
+static void with_what_takes_factors_in(void **state) {
+    (void)state;
+    expect_cut(DATA "on linear { awq; quantize(weight = int8 per channel, round = gptq) }", 1,
+               false, "x:0 a:0 b:1 c:1",
+               "2 passes over the data: Gram matrices of 26.0 KiB, at most 16.0 KiB at a time");
+    expect_cut(DATA "on linear { awq(fold = never); quantize(weight = int8 per channel) }", 1,
+               false, "x:0 a:1 b:2 c:3",
+               "4 passes over the data: Gram matrices of 26.0 KiB, at most 8.0 KiB at a time");
+    expect_cut("data d = random(samples = 2)\ncalibrate(data = d, observe = encoded)\n"
+               "on linear { awq; quantize(weight = int8 per channel, round = gptq) }",
+               1, true, "x:0 a:1 b:2 c:3",
+               "4 passes over the data, each behind the layers that are encoded by then");
+}
+
 /* Whoever has a pass already keeps it; new ones are numbered behind those that are there. */
 static void some_are_measured(void **state) {
     (void)state;
@@ -118,7 +133,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_what_fits), cmocka_unit_test(what_is_small),
         cmocka_unit_test(by_level),     cmocka_unit_test(some_are_measured),
-        cmocka_unit_test(the_budget),
+        cmocka_unit_test(the_budget),   cmocka_unit_test(with_what_takes_factors_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

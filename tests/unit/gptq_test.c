@@ -140,6 +140,20 @@ static void it_is_the_method(void **state) {
     arena_close(l.arena);
 }
 
+/* A late correction has the bits of as many early ones. */
+static void blocks_change_nothing(void **state) {
+    (void)state;
+    RandomLayer l = random_layer(20, 70, 100, false);
+    const Grid g = grid_named(1, METHOD_MAX);
+    Gptq options = {GPTQ_DEFAULTS};
+    options.block = 256;
+    const Outcome whole = run(&l, &g, &options, NULL);
+    options.block = 9;
+    const Outcome parts = run(&l, &g, &options, NULL);
+    assert_memory_equal(whole.q, parts.q, 20 * 70 * sizeof *whole.q);
+    arena_close(l.arena);
+}
+
 static void pruned_weights_stay_zero(void **state) {
     (void)state;
     RandomLayer l = random_layer(20, 64, 100, false);
@@ -237,7 +251,7 @@ static void a_failed_spread_is_passed_on(void **state) {
         assert_true(done == (failing.calls < at));
         failed += !done;
     }
-    assert_int_equal(failed, 4); /* columns, losses, descent, losses */
+    assert_int_equal(failed, 5); /* inverse, columns, losses, descent, losses */
     arena_close(l.arena);
 }
 
@@ -246,7 +260,8 @@ int main(void) {
         cmocka_unit_test(it_beats_nearest_on_every_grid),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(it_is_the_method),
-        cmocka_unit_test(pruned_weights_stay_zero),
+        cmocka_unit_test(blocks_change_nothing),
+                                       cmocka_unit_test(pruned_weights_stay_zero),
         cmocka_unit_test(degenerate_inputs_give_usable_weights),
         cmocka_unit_test(a_nan_spoils_its_row_only),
         cmocka_unit_test(a_failed_spread_is_passed_on),

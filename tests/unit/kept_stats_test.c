@@ -27,6 +27,7 @@ static int setup(void **state) {
                                 .graph = &graph,
                                 .what = STAT_GRAM,
                                 .channels = true,
+                                .unit = i,
                                 .bytes = GRAM,
                                 .level = i}));
     }

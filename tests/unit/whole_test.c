@@ -1,7 +1,8 @@
-/* device_whole and kernel_given against the law: random kernels, whole; and scales that the law has
- * chosen, given back to it, give its bits again. */
+/* device_whole, kernel_given and kernel_compare against the law: random kernels, whole; and scales
+ * that the law has chosen, given back to it, give its bits again. */
 #include "tests/unit/unit.h"
 #include "runtime/device/whole.h"
+#include "kernels/scale.h"
 #include "tests/unit/law_runs.h"
 
 static void *outputs_of(const Kernel *k, void *outs[OUT_COUNT]) {
@@ -80,6 +81,40 @@ static void expect_decoded(const Kernel *k, const void *src, void *const outs[OU
     assert_true(metrics->nonfinite > 0 || (double)worst == metrics->max_error);
 }
 
+static uint32_t bits_at(const uint8_t *bytes, int64_t bit, int bits) {
+    return (uint32_t)(bytes[bit / 8] >> (bit % 8)) & (uint32_t)((1 << bits) - 1);
+}
+
+/* What element i reads back as. */
+static float stored_value(const Kernel *k, const KernelGiven *given, void *const outs[OUT_COUNT],
+                          int64_t i) {
+    const KernelView *v = &k->view;
+    int64_t scale = 0;
+    if (k->granule == GRANULE_CHANNEL) {
+        scale = i / v->inner % v->axis;
+    } else if (k->granule == GRANULE_BLOCK) {
+        const int64_t blocks = (v->axis + k->block - 1) / k->block;
+        scale = (i / v->inner / v->axis * blocks + i / v->inner % v->axis / k->block) * v->inner +
+                i % v->inner;
+    }
+    const float divisor = k_divisor(k->scale_type, given->codes[scale], given->super);
+    const float zero = k->format->asymmetric ? given->zeros[scale] : 0.0f;
+    const uint32_t code = bits_at(outs[OUT_CODES], i * k->format->bits, k->format->bits);
+    return (k->format->decode(code) - zero) * divisor;
+}
+
+static void check_compare(const Kernel *k, const float *src, const KernelGiven *given,
+                          void *const outs[OUT_COUNT], const KernelMetrics *expected) {
+    float *stored = malloc((size_t)k->count * sizeof *stored);
+    for (int64_t i = 0; i < k->count; i++) {
+        stored[i] = stored_value(k, given, outs, i);
+    }
+    KernelMetrics metrics;
+    kernel_compare(k, src, stored, &metrics);
+    assert_memory_equal(&metrics, expected, sizeof metrics);
+    free(stored);
+}
+
 static void random_kernels(void **state) {
     (void)state;
     Arena *arena = arena_open();
@@ -93,11 +128,12 @@ static void random_kernels(void **state) {
         shape_force(below(3) * 64, below(2) * 64);
         device_whole(&k, src, whole, &metrics, arena);
         kernel_reference_metrics(&k, src, law, &expected);
+        const KernelGiven scales = given_of(&k, law, arena);
+        check_compare(&k, src, &scales, law, &expected);
         shape_force(0, 0);
         assert_same(&k, law, whole);
         assert_memory_equal(&metrics, &expected, sizeof metrics);
         expect_decoded(&k, src, law, &expected, arena);
-        const KernelGiven scales = given_of(&k, law, arena);
         kernel_given(&k, src, &scales, given);
         assert_same(&k, law, given);
         for (int i = 0; i < 3; i++) {
