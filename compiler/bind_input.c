@@ -20,6 +20,13 @@ static bool is_product(const Layer *layer) {
            layer->input && node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
 }
 
+/* x W with x on the left: each row of x goes through by itself. */
+static bool multiplies_rows(const Layer *layer) {
+    const Node *node = layer->node;
+    return layer->roles & ROLE_LINEAR && layer->weight && layer->input &&
+           node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
+}
+
 static const FormatValue *format_of(const Step *step, const char *role) {
     const Value *value = step_value(step, role);
     return value && value->type == VALUE_FORMAT && !value->format->none ? value->format : NULL;
@@ -41,10 +48,14 @@ bool bind_weightless_step(const Step *step) {
 
 static const char *format_problem(const FormatValue *f) {
     const Format *element = format_find(f->element.data, f->element.len);
-    if (f->dynamic || f->per == PER_TOKEN) {
-        return "scales that are computed at run time are not in this build: say `per tensor`";
+    if (f->per == PER_TOKEN && !f->dynamic) {
+        return "scales of tokens are found at run time: say `per token dynamic`";
     }
-    const bool plain = (f->per == PER_DEFAULT || f->per == PER_TENSOR) && !f->scale;
+    const bool one = f->per == PER_DEFAULT || f->per == PER_TENSOR;
+    if (f->dynamic && !one && f->per != PER_TOKEN) {
+        return "scales that are found at run time are `per tensor dynamic` or `per token dynamic`";
+    }
+    const bool plain = (one || f->per == PER_TOKEN) && !f->scale;
     if (!plain || !element || element->scale_only || element->bits != 8) {
         return "inputs and outputs are stored with one scale and 8 bits: `int8`, `uint8`, `fp8` or "
                "`e5m2`";
@@ -62,6 +73,9 @@ static const char *bias_problem(const PlanLayer *planned, const Step *step) {
     if (!codes || !input || !str_is(input->element, "int8")) {
         return "a bias in int32 is for int8 weights, per tensor or channel, under an int8 input";
     }
+    if (input->dynamic) {
+        return "a bias in int32 is in units of the input's scale, which is found at run time";
+    }
     if (layer->weight->type != 1) {
         return "a bias in int32 is for float32 models in this build";
     }
@@ -78,8 +92,13 @@ static const char *bias_problem(const PlanLayer *planned, const Step *step) {
 }
 
 /* Of `input`, `kv` and `output`, what this layer cannot. */
-static const char *role_problem(Bind *b, const Layer *layer, const char *role) {
+static const char *role_problem(Bind *b, const Layer *layer, const char *role,
+                                const FormatValue *format) {
     UseList uses = {0};
+    if (format->per == PER_TOKEN && (strcmp(role, "kv") == 0 || !multiplies_rows(layer))) {
+        return "a token is a row of what a product x W reads or writes; elsewhere it is `per "
+               "tensor dynamic`";
+    }
     if (strcmp(role, "output") == 0) {
         const ValueInfo *value = layer->node->output_count ? layer->node->outputs[0] : NULL;
         return !can_stream(value)     ? "what it writes is no float"
@@ -130,7 +149,7 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
             const FormatValue *format = format_of(step, roles[i]);
             planned->quantize_step = format ? step : planned->quantize_step;
             *problem = !format ? NULL : format_problem(format);
-            *problem = *problem || !format ? *problem : role_problem(b, layer, roles[i]);
+            *problem = *problem || !format ? *problem : role_problem(b, layer, roles[i], format);
         }
         planned->bias = wants_bias(step);
         *problem = !*problem && planned->bias ? bias_problem(planned, step) : *problem;
@@ -145,10 +164,15 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
     return *problem == NULL;
 }
 
+static bool wants_range(const PlanLayer *planned, const char *role) {
+    const FormatValue *format = wished_format(planned, role);
+    return format && !format->dynamic;
+}
+
 bool needs_data(const PlanLayer *planned) {
     return planned->smooth_step || planned->awq_step || planned->round != ROUND_NEAREST ||
-           wished_format(planned, "input") || wished_format(planned, "output") ||
-           wished_format(planned, "kv");
+           wants_range(planned, "input") || wants_range(planned, "output") ||
+           wants_range(planned, "kv");
 }
 
 /* ---- the setting in force */
@@ -327,6 +351,10 @@ int64_t stream_opset(const PlanStream *stream) {
     if (!stream->element) {
         return 1;
     }
-    const int64_t own = stream->element->onnx_opset;
+    int64_t own = stream->element->onnx_opset;
+    if (stream->dynamic) { /* Round; axes as an input of ReduceMax; blocks */
+        const int64_t needs = stream->row == 0 ? 11 : stream->element->asymmetric ? 21 : 18;
+        own = own < needs ? needs : own;
+    }
     return stream->type != 1 && own < 19 ? 19 : own;
 }

@@ -31,6 +31,11 @@ int stream_at(const Bind *b, const Node *node, int slot) {
     return (int)(uintptr_t)map_get(&b->uses, use_key(b, node, slot)) - 1;
 }
 
+/* Elements of a token: of what a product reads, or of what it writes. */
+static int64_t row_of(const Layer *layer, const StreamWish *wish) {
+    return wish->node == layer->node && wish->value == layer->input ? layer->k : layer->n;
+}
+
 /* ---- one stream */
 
 static Str stream_key(Bind *b, const PlanStream *stream) {
@@ -64,6 +69,9 @@ int stream_take(Bind *b, const StreamWish *wish) {
                        .scale = (int)plan->streams.len};
     if (wish->format) {
         made.element = format_find(wish->format->element.data, wish->format->element.len);
+        made.dynamic = wish->format->dynamic;
+        made.calibrate = made.dynamic ? NULL : made.calibrate;
+        made.row = wish->format->per == PER_TOKEN ? row_of(planned->layer, wish) : 0;
     }
     const Str key = stream_key(b, &made);
     const MapEntry *entry = map_find(&b->streams, key);

@@ -103,7 +103,7 @@ ObservationList observations(const Plan *plan, Arena *arena) {
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
-        for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
+        for (size_t k = 0; k < stream->uses.len && stream_measured(stream); k++) {
             ask(arena, &all, &stream->uses.at[k], NULL, of_stream(stream));
         }
     }

@@ -179,7 +179,7 @@ static void place_residual(Bind *b, int rule) {
         }
         const StreamWish wish = {layer->node->inputs[slot],       layer->node, slot,
                                  wished_format(planned, "input"), -1,          whose};
-        if (wish.format && stream_take(b, &wish) >= 0) {
+        if (wish.format && !wish.format->dynamic && stream_take(b, &wish) >= 0) {
             placement_note(b, rule, layer);
         }
     }

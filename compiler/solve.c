@@ -176,7 +176,7 @@ static bool solve_streams(Solve *solve) {
     memset(ranges, 0, (plan->streams.len + 1) * sizeof *ranges);
     for (size_t i = 0; i < plan->streams.len; i++) {
         CalibRange range = {0};
-        if (plan->streams.at[i].element) {
+        if (stream_measured(&plan->streams.at[i])) {
             TRY(range_of(solve, &plan->streams.at[i], &range));
             widen(&ranges[plan->streams.at[i].scale], &range);
         }
@@ -184,7 +184,7 @@ static bool solve_streams(Solve *solve) {
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         const Format *f = stream->element;
-        if (!f) {
+        if (!stream_measured(stream)) {
             continue;
         }
         const CalibRange *range = &ranges[stream->scale];
