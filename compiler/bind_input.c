@@ -352,8 +352,8 @@ int64_t stream_opset(const PlanStream *stream) {
         return 1;
     }
     int64_t own = stream->element->onnx_opset;
-    if (stream->dynamic) { /* Round; axes as an input of ReduceMax; blocks */
-        const int64_t needs = stream->row == 0 ? 11 : stream->element->asymmetric ? 21 : 18;
+    if (stream->dynamic) { /* Round; axes as an input of ReduceMax */
+        const int64_t needs = stream->token ? 18 : 11;
         own = own < needs ? needs : own;
     }
     return stream->type != 1 && own < 19 ? 19 : own;

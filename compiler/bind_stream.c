@@ -31,11 +31,6 @@ int stream_at(const Bind *b, const Node *node, int slot) {
     return (int)(uintptr_t)map_get(&b->uses, use_key(b, node, slot)) - 1;
 }
 
-/* Elements of a token: of what a product reads, or of what it writes. */
-static int64_t row_of(const Layer *layer, const StreamWish *wish) {
-    return wish->node == layer->node && wish->value == layer->input ? layer->k : layer->n;
-}
-
 /* ---- one stream */
 
 static Str stream_key(Bind *b, const PlanStream *stream) {
@@ -71,7 +66,7 @@ int stream_take(Bind *b, const StreamWish *wish) {
         made.element = format_find(wish->format->element.data, wish->format->element.len);
         made.dynamic = wish->format->dynamic;
         made.calibrate = made.dynamic ? NULL : made.calibrate;
-        made.row = wish->format->per == PER_TOKEN ? row_of(planned->layer, wish) : 0;
+        made.token = wish->format->per == PER_TOKEN;
     }
     const Str key = stream_key(b, &made);
     const MapEntry *entry = map_find(&b->streams, key);

@@ -3,6 +3,8 @@
 #include "runtime/calib/array_type.h"
 #include <string.h>
 
+enum { TYPE_UINT8 = 2, SHIFT = 128 };
+
 /* ---- constants and nodes */
 
 static Str name_of(const DynamicInput *t, const char *suffix) {
@@ -16,11 +18,11 @@ static IrValue *constant(const DynamicInput *t, const char *suffix, int type, in
     static const int64_t one = 1;
     const Fact fact = {.name = name_of(t, suffix), .kind = FACT_FIXED, .type = type, .count = 1};
     const Fact *made = facts_add(t->facts, &fact);
-    if (type == TYPE_INT64) {
-        const int64_t integer = (int64_t)value;
-        memcpy(made->bytes, &integer, sizeof integer);
-    } else if (value != 0) {
+    const int64_t integer = (int64_t)value;
+    if (type == t->stream->type) {
         array_put_float(type, value, made->bytes);
+    } else { /* the bytes of a little integer come first; codes of small floats are 0 */
+        memcpy(made->bytes, &integer, (size_t)made->size);
     }
     IrOp *known = ir_op(t->ir, t->group, IR_OP(known));
     ir_set_string(t->ir, known, "fact", fact.name);
@@ -120,20 +122,32 @@ static void scale_result(const DynamicInput *t, const Node *layer, IrValue *scal
 /* ---- codes */
 
 static IrValue *axes_of(const DynamicInput *t) {
-    return t->stream->written->per == PER_TOKEN ? constant(t, "_axis", TYPE_INT64, 1, -1) : NULL;
+    return t->stream->token ? constant(t, "_axis", TYPE_INT64, 1, -1) : NULL;
+}
+
+/* A pair of Q and DQ of constant scale 1: rounding and saturation of the format. */
+static IrValue *round_steps(const DynamicInput *t, IrValue *steps, int type, double zero_point) {
+    IrValue *one = constant(t, "_one", t->stream->type, 0, 1);
+    IrValue *zero = constant(t, "_zp", type, 0, zero_point);
+    IrOp *quantize = node_op(t, "QuantizeLinear", "_q", (IrValue *const[]){steps, one, zero, NULL});
+    IrValue *const codes[] = {ir_value_of(quantize), one, zero, NULL};
+    return ir_value_of(node_op(t, "DequantizeLinear", "_dq", codes));
+}
+
+/* ONNX Runtime on x86 has integer products of uint8 by int8; it turns int8 into that by itself only
+ * where one layer reads the codes. */
+static IrValue *round_symmetric(const DynamicInput *t, IrValue *steps) {
+    const Format *f = t->stream->element;
+    const bool shifted = f->integer && str_is(t->ir->emit, "ort");
+    return shifted ? round_steps(t, steps, TYPE_UINT8, SHIFT)
+                   : round_steps(t, steps, f->onnx_type, 0);
 }
 
 static void lower_symmetric(const DynamicInput *t, IrValue *x) {
-    const int type = t->stream->type;
-    const Format *f = t->stream->element;
-    IrValue *top = constant(t, "_top", type, 0, (double)f->scale_max);
+    IrValue *top = constant(t, "_top", t->stream->type, 0, (double)t->stream->element->scale_max);
     IrValue *amax = reduce(t, "ReduceMax", "_amax", node(t, "Abs", "_abs", x, NULL), axes_of(t));
     IrValue *scale = at_least(t, node(t, "Div", "_share", amax, top));
-    IrValue *steps = node(t, "Div", "_steps", x, scale);
-    IrValue *one = constant(t, "_one", type, 0, 1), *zero = constant(t, "_zp", f->onnx_type, 0, 0);
-    IrOp *quantize = node_op(t, "QuantizeLinear", "_q", (IrValue *const[]){steps, one, zero, NULL});
-    IrValue *const codes[] = {ir_value_of(quantize), one, zero, NULL};
-    IrValue *rounded = ir_value_of(node_op(t, "DequantizeLinear", "_dq", codes)), *back = NULL;
+    IrValue *rounded = round_symmetric(t, node(t, "Div", "_steps", x, scale)), *back = NULL;
     for (size_t i = 0; i < t->stream->uses.len; i++) {
         const PlanUse *reader = &t->stream->uses.at[i];
         const bool behind = only_multiplies(t, reader);
@@ -147,37 +161,42 @@ static void lower_symmetric(const DynamicInput *t, IrValue *x) {
     }
 }
 
-static void use_everywhere(const DynamicInput *t, IrValue *value) {
-    for (size_t i = 0; i < t->stream->uses.len; i++) {
-        use(t, &t->stream->uses.at[i], value);
-    }
+/* One scale: an engine takes it and the zero point as they come. */
+static IrValue *round_shifted(const DynamicInput *t, IrValue *x, IrValue *scale, IrValue *shift) {
+    const int type = t->stream->element->onnx_type;
+    IrOp *zero = node_op(t, "Cast", "_zp", (IrValue *const[]){shift, NULL});
+    ir_set_int(t->ir, zero, ".to", type);
+    IrValue *const args[] = {x, scale, ir_value_of(zero), NULL};
+    IrValue *const codes[] = {ir_value_of(node_op(t, "QuantizeLinear", "_q", args)), scale,
+                              ir_value_of(zero), NULL};
+    return ir_value_of(node_op(t, "DequantizeLinear", "_dq", codes));
+}
+
+/* One for each row, written out: QuantizeLinear in blocks would do, but what ONNX Runtime 1.32
+ * makes of it and a product behind it does not run. */
+static IrValue *round_rows(const DynamicInput *t, IrValue *x, IrValue *scale, IrValue *shift) {
+    IrValue *steps = node(t, "Round", "_round", node(t, "Div", "_steps", x, scale), NULL);
+    IrValue *codes =
+        round_steps(t, node(t, "Add", "_shifted", steps, shift), t->stream->element->onnx_type, 0);
+    return node(t, "Mul", "_back", node(t, "Sub", "_centered", codes, shift), scale);
 }
 
 /* The range is widened to hold 0. lo and hi are divided one by one: their difference may overflow.
  */
 static void lower_asymmetric(const DynamicInput *t, IrValue *x) {
-    const int type = t->stream->type;
-    const Format *f = t->stream->element;
-    IrValue *zero = constant(t, "_zero", type, 0, 0);
-    IrValue *top = constant(t, "_top", type, 0, (double)f->scale_max), *axes = axes_of(t);
+    IrValue *zero = constant(t, "_zero", t->stream->type, 0, 0), *axes = axes_of(t);
+    IrValue *top = constant(t, "_top", t->stream->type, 0, (double)t->stream->element->scale_max);
     IrValue *low = node(t, "Min", "_low", reduce(t, "ReduceMin", "_min", x, axes), zero);
     IrValue *high = node(t, "Max", "_high", reduce(t, "ReduceMax", "_max", x, axes), zero);
-    IrValue *span = node(t, "Sub", "_share", node(t, "Div", "_above", high, top),
-                         node(t, "Div", "_below", low, top));
-    IrValue *scale = at_least(t, span);
-    IrValue *shift = node(t, "Div", "_shift", node(t, "Neg", "_down", low, NULL), scale);
-    IrOp *cast = node_op(t, "Cast", "_zp",
-                         (IrValue *const[]){node(t, "Round", "_whole", shift, NULL), NULL});
-    ir_set_int(t->ir, cast, ".to", f->onnx_type);
-    IrOp *quantize =
-        node_op(t, "QuantizeLinear", "_q", (IrValue *const[]){x, scale, ir_value_of(cast), NULL});
-    IrValue *const codes[] = {ir_value_of(quantize), scale, ir_value_of(cast), NULL};
-    IrOp *decode = node_op(t, "DequantizeLinear", "_dq", codes);
-    for (int i = 0; i < 2 && axes; i++) { /* blocks as long as the row */
-        ir_set_int(t->ir, i ? decode : quantize, ".axis", -1);
-        ir_set_int(t->ir, i ? decode : quantize, ".block_size", t->stream->row);
+    IrValue *above = node(t, "Div", "_above", high, top);
+    IrValue *below = node(t, "Div", "_below", low, top);
+    IrValue *scale = at_least(t, node(t, "Sub", "_share", above, below));
+    IrValue *down = node(t, "Div", "_down", node(t, "Neg", "_depth", low, NULL), scale);
+    IrValue *shift = node(t, "Round", "_shift", down, NULL);
+    IrValue *made = axes ? round_rows(t, x, scale, shift) : round_shifted(t, x, scale, shift);
+    for (size_t i = 0; i < t->stream->uses.len; i++) {
+        use(t, &t->stream->uses.at[i], made);
     }
-    use_everywhere(t, ir_value_of(decode));
 }
 
 void lower_dynamic(const DynamicInput *input, IrValue *x) {

@@ -6,10 +6,10 @@
  *     uint8              lo = min(x, 0), hi = max(x, 0), s = max(hi / 255 - lo / 255, least
  * normal), z = round(-lo / s), q = Q(x / s) + z
  *
- * Of symmetric codes Q and DQ stand with the constant scale 1, which engines want to know when they
- * build; s goes behind the product, (x / s) W s, where the layer has no bias of its own, and else
- * in front of it. With a zero point they have the scale itself; of rows in blocks as long as the
- * row. Rounding is that of QuantizeLinear: to nearest even, saturating. */
+ * Symmetric codes are a pair of Q and DQ of x / s with the constant scale 1, which engines want to
+ * know when they build. s goes behind the product, ((x / s) W) s, where the layer has no bias of
+ * its own, and in front of it else. Codes with a zero point have the scale itself, per token in
+ * plain nodes. Rounding is that of QuantizeLinear: to nearest even, saturating. */
 #ifndef COMPILER_LOWER_DYNAMIC_H
 #define COMPILER_LOWER_DYNAMIC_H
 #include "compiler/facts.h"

@@ -81,8 +81,7 @@ typedef struct PlanStream {
     const FormatValue *written;   /* NULL: float */
     const Format *element;
     const Step *calibrate;        /* says how the range is found; NULL: at run time, or float */
-    bool dynamic;                 /* its scale is found at run time, ... */
-    int64_t row;                  /* ... for each row of so many elements; 0: for the value */
+    bool dynamic, token;          /* its scale is found at run time, for each row of its last axis */
     int type;                     /* of the value: FLOAT, FLOAT16, BFLOAT16 */
     int scale;                    /* stream whose scale this one shares, the first of them; its own
                                    * number if it shares none */
