@@ -61,6 +61,7 @@ static bool smooth_tie(TieWork *w, SolvedTie *out) {
                      .tokens = (int64_t)w->stat->places,
                      .amax = w->stat->channel_amax,
                      .activation = activation,
+                     .rows = stream >= 0 && w->solve->plan->streams.at[stream].token,
                      .steps = 20};
     SmoothReport report;
     TRY(smooth_search(&smooth, out->s, &report, w->arena, w->spread));

@@ -20,7 +20,6 @@ FOLDER = ROOT / "build" / "models" / "pylm-7m"
 
 
 W8A8 = "quantize(weight = int8 per channel, input = int8)"
-TOKEN = "quantize(weight = int8 per channel, input = int8 per token dynamic)"
 INT4 = "weight = int4 per block(128), method = mse"
 # name: (calibrator, steps or a file of recipes/, goal, ModelOpt on ONNX / on PyTorch)
 WITH_DATA = {
@@ -30,7 +29,7 @@ WITH_DATA = {
     "INT8, mse": ("mse", W8A8, None, ""),
     "INT8, percentile (int8_static)": (None, "int8_static", 5.85, ""),
     "INT8 SmoothQuant (int8_smooth)": (None, "int8_smooth", 5.65, "- / 5.677"),
-    "INT8 SmoothQuant, per token": ("max", f"smooth(alpha = 0.5); {TOKEN}", None, "none"),
+    "INT8 SmoothQuant, per token": (None, "int8_smooth_dynamic", 5.65, "none"),
     "INT4 AWQ (int4_awq)": (None, "int4_awq", 6.09, "6.224 / 6.203"),
     "INT4 GPTQ (int4_gptq)": (None, "int4_gptq", 5.96, "none"),
     "INT4 GPTQ, natural order": ("max", f"quantize({INT4}, round = gptq(order = natural))", 5.90, "none"),

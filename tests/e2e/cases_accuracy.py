@@ -38,6 +38,7 @@ DATA_TABLE = {
     "fp8_static": (5.60, 5.67),
     "int8_static": (5.62, 5.85),
     "int8_smooth": (5.61, 5.66),
+    "int8_smooth_dynamic": (5.60, 5.63),
     "int4_awq": (5.80, 6.09),
     "int4_gptq": (5.80, 5.96),
     "w4a8": (5.80, 6.00),
