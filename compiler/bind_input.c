@@ -116,18 +116,23 @@ static const char *role_problem(Bind *b, const Layer *layer, const char *role,
                : "what it reads is no float of 16 or 32 bits that is computed";
 }
 
-/* Blocks of a convolution run along its input channels and not along the rows of its im2col. */
-static const char *gram_problem(const Layer *layer, const Value *weight) {
-    const bool conv = conv_view_fits(layer);
-    if (!conv && !is_product(layer)) {
-        return "gptq and adaround are for matrix products x W and for Conv in this build";
+/* Groups of a ConvTranspose share the scales of its channels; its groups have Gram matrices of
+ * their own. Blocks run along input channels, each place of a kernel by itself. */
+static const char *gram_problem(const PlanLayer *planned) {
+    const Layer *layer = planned->layer;
+    const PlanFormat *f = &planned->format;
+    if (!conv_view_fits(layer) && !is_product(layer)) {
+        return "gptq and adaround are for matrix products x W, for Conv, and for ConvTranspose "
+               "with "
+               "pads of its own";
     }
-    const bool blocks = weight && weight->type == VALUE_FORMAT &&
-                        weight->format->per != PER_DEFAULT && weight->format->per != PER_TENSOR &&
-                        weight->format->per != PER_CHANNEL;
-    if (conv && blocks && layer->k != layer->width) {
-        return "gptq and adaround of a Conv with a kernel want weights `per channel` or `per "
-               "tensor`";
+    const bool block = planned->quantized && f->granule == GRANULE_BLOCK;
+    if (planned->quantized && f->granule != GRANULE_TENSOR && layer->groups > 1 &&
+        str_is(layer->node->op, "ConvTranspose")) {
+        return "gptq and adaround of a ConvTranspose in groups want weights `per tensor`";
+    }
+    if (block && layer->k != layer->width && layer->width % f->block) {
+        return "gptq and adaround of a kernel in blocks want blocks that divide its input channels";
     }
     return NULL;
 }
@@ -157,7 +162,7 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
             if (str_is(round->text, plan_round_name(way))) {
                 planned->round = way;
                 planned->round_value = round;
-                *problem = gram_problem(layer, step_value(step, "weight"));
+                *problem = gram_problem(planned);
             }
         }
     }
