@@ -132,6 +132,15 @@ def integers(box):
         assert share < 1 or count["MatMulIntegerToFloat"] == layers, (emit, form, layers, count)
 
 
+@case("dynamic/MatMulNBits under scales behind it")
+def nbits(box):
+    model = MODELS / "pylm-1m" / "model.onnx"
+    rule = "on linear - head { quantize(weight = int4 per block(64), input = int8 per token dynamic) }\n"
+    standard, packed = (box.compress(f"{emit}\n{rule}", model, f"{emit[5:]}.onnx") for emit in ("emit qdq", "emit ort"))
+    assert sum(n.op_type == "MatMulNBits" for n in onnx.load(packed).graph.node) > 8
+    assert running.compare(running.run(packed, model), running.run(standard, model)) > 0.99999
+
+
 @case("dynamic/no engine and no data are needed")
 def without_engine(box):
     recipe = "on linear - head { quantize(weight = fp8 per channel, input = fp8 per token dynamic) }\n"
