@@ -64,6 +64,9 @@ int stream_take(Bind *b, const StreamWish *wish) {
                        .scale = (int)plan->streams.len};
     if (wish->format) {
         made.element = format_find(wish->format->element.data, wish->format->element.len);
+        made.dynamic = wish->format->dynamic;
+        made.calibrate = made.dynamic ? NULL : made.calibrate;
+        made.token = wish->format->per == PER_TOKEN;
     }
     const Str key = stream_key(b, &made);
     const MapEntry *entry = map_find(&b->streams, key);

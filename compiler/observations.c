@@ -132,7 +132,7 @@ ObservationList observations(const Plan *plan, Arena *arena) {
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
-        for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
+        for (size_t k = 0; k < stream->uses.len && stream_measured(stream); k++) {
             const int behind = stream->tie >= 0 ? plan->ties.at[stream->tie].behind : 0;
             ask(arena, &all, &stream->uses.at[k], NULL, behind, of_stream(stream));
         }

@@ -72,6 +72,7 @@ static bool search_alpha(TieWork *w, int64_t taps, SolvedTie *out) {
                      .tokens = (int64_t)walk->places,
                      .amax = amax,
                      .activation = activation,
+                     .rows = stream >= 0 && w->solve->plan->streams.at[stream].token,
                      .steps = 20};
     SmoothReport report;
     TRY(smooth_search(&smooth, s, &report, w->arena, w->spread));
@@ -206,7 +207,7 @@ static bool solve_streams(Solve *solve) {
     memset(ranges, 0, (plan->streams.len + 1) * sizeof *ranges);
     for (size_t i = 0; i < plan->streams.len; i++) {
         CalibRange range = {0};
-        if (plan->streams.at[i].element) {
+        if (stream_measured(&plan->streams.at[i])) {
             TRY(range_of(solve, &plan->streams.at[i], &range));
             widen(&ranges[plan->streams.at[i].scale], &range);
         }
@@ -214,7 +215,7 @@ static bool solve_streams(Solve *solve) {
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         const Format *f = stream->element;
-        if (!f) {
+        if (!stream_measured(stream)) {
             continue;
         }
         const CalibRange *range = &ranges[stream->scale];

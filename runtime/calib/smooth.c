@@ -59,13 +59,24 @@ static double channel_error(const Format *f, float divisor, float sigma) {
     return sum / POINTS;
 }
 
+/* The largest that a row, or the whole data, has of a channel; sigma: its deviation. */
+static float reach(const Smooth *t, int64_t channel, double sigma) {
+    const float typical = (float)(SMOOTH_TYPICAL_ROW * sigma), most = t->amax[channel];
+    return t->rows && typical < most ? typical : most;
+}
+
+static double mean_square(const Smooth *t, int64_t channel) {
+    const double mean = t->gram[channel * t->k + channel] / (double)t->tokens;
+    return mean > 0 ? mean : 0;
+}
+
 static double activation_error(const Smooth *t, const double *squares, const float *s) {
     if (!t->activation) {
         return 0;
     }
     float amax = 0;
     for (int64_t j = 0; j < t->k; j++) {
-        const float a = t->amax[j] / s[j];
+        const float a = reach(t, j, sqrt(mean_square(t, j))) / s[j];
         amax = a > amax ? a : amax;
     }
     if (!(amax > 0)) {
@@ -75,8 +86,7 @@ static double activation_error(const Smooth *t, const double *squares, const flo
     const float divisor = range / t->activation->scale_max;
     double sum = 0;
     for (int64_t j = 0; j < t->k; j++) {
-        const double mean = t->gram[j * t->k + j] / (double)t->tokens / BELL_SQUARE;
-        const float sigma = (float)(sqrt(mean > 0 ? mean : 0) / s[j]);
+        const float sigma = (float)(sqrt(mean_square(t, j) / BELL_SQUARE) / s[j]);
         sum += channel_error(t->activation, divisor, sigma) * squares[j] * s[j] * s[j];
     }
     return sum * (double)t->tokens;

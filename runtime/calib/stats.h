@@ -39,6 +39,9 @@ typedef struct StatConv {
     int64_t batch, channels, groups;
     int64_t size[STAT_RANK_MAX], kernel[STAT_RANK_MAX], stride[STAT_RANK_MAX],
         dilation[STAT_RANK_MAX], begin[STAT_RANK_MAX], end[STAT_RANK_MAX]; /* begin, end: padding */
+    /* Its output is strides larger: place i meets output place i * stride + tap * dilation - begin.
+     * Paddings make the output smaller, and `end` may be negative. */
+    bool transposed;
 } StatConv;
 
 typedef struct Stat {

@@ -39,6 +39,9 @@ METHODS = {
     "gptq": ("quantize(weight = int4 per block(128), round = gptq)", "", 1.20),
     "adaround": ("quantize(weight = int4 per block(128), round = adaround(steps = 100))", "", 1.22),
     "awq and gptq": ("awq\nquantize(weight = int4 per block(128), round = gptq)", "", 1.15),
+    "smooth, dynamic": ("smooth\nquantize(weight = int8 per channel, input = int8 per token dynamic)", "", 1.02),
+    "awq, dynamic": ("awq\nquantize(weight = int4 per block(128), input = int8 per token dynamic)", "", 1.20),
+    "gptq, dynamic": ("quantize(weight = int4 per block(128), input = fp8 per token dynamic, round = gptq)", "", 1.20),
     "w4a8": ("awq\nquantize(weight = int4 per block(128), input = fp8)", "", 1.20),
 }
 

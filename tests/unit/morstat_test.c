@@ -47,7 +47,7 @@ static Stats *new_set(void) {
 
 static void add_batch(Stats *set) {
     const float *x = data + set->batches * ROWS * CHANNELS;
-    const StatConv conv = {1, ROWS / 20, CHANNELS, 1, {20}, {3}, {2}, {1}, {1}, {0}};
+    const StatConv conv = {1, ROWS / 20, CHANNELS, 1, {20}, {3}, {2}, {1}, {1}, {0}, false};
     static const float zeros[4];
     const StatView view = {ROWS, CHANNELS, 1};
     assert_null(stat_add(stats_find(set, STR("all")), 1, x, view, NULL));

@@ -171,7 +171,7 @@ static void convolutions_have_columns_of_their_own(void **state) {
     float *x;
     void *stored;
     law_data(1, N, &x, &stored);
-    StatConv conv = {2, 2, 4, 2, {5, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+    StatConv conv = {2, 2, 4, 2, {5, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, false};
     Stat *stat;
     set_of(&stat, "x", STAT_ALL);
     assert_null(stat_add_conv(stat, 1, x, &conv, NULL));
