@@ -440,7 +440,7 @@ static bool run_on_model(Run *r) {
     TRY(r->model);
     r->layers = writes && is_input(r, r->out_path) ? NULL : layers_index(s, r->model);
     r->stages.model = stage(r);
-    bool ok = r->layers && bind(s, r->recipe, r->layers, &r->plan);
+    bool ok = r->layers && bind_plan(s, r->recipe, r->layers, &r->plan);
     r->stages.plan = stage(r);
     if (ok && str_is(r->args->dump, "plan")) {
         Buf b = buf_on(s->arena);
