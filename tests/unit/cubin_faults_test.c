@@ -1,5 +1,5 @@
-/* cubin_cache: failing calls and allocations, and eight processes at once, never give a wrong kernel,
- * a leak or a leftover. */
+/* cubin_cache: failing calls and allocations, and eight processes at once, never give a wrong
+ * kernel, a leak or a leftover. */
 #include "tests/unit/cubin_world.h"
 #include "tests/unit/faulty_sys.h"
 #include "runtime/base/alloc.h"
