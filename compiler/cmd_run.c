@@ -389,9 +389,12 @@ static bool compile_and_run(Run *r) {
         .data_stem = output_stem(r->out_path),
         .no_metrics = r->c->quiet && !r->c->json && r->args->report.len == 0 &&
                       !plan_waits_for_results(r->plan)};
-    if (r->calibration.stats) {
-        options.data = r->calibration.stats->identity.data;
-        options.samples = r->calibration.samples;
+    const Stats *stats = r->calibration.stats;
+    ReceiptData data = {.samples = r->calibration.samples};
+    if (stats) {
+        data.hash = stats->identity.data;
+        data.engine = stats->engine;
+        options.data = &data;
     }
     TRY(compile(s, r->plan, &options, &compiled));
     r->stages.compile = stage(r);

@@ -32,6 +32,14 @@ static void join_identity(StatsIdentity *into, const StatsIdentity *from) {
     memcpy(into->data, CALIBRATE_MERGED, strlen(CALIBRATE_MERGED));
 }
 
+/* Engines that gave the values, each once, in the order of the files. */
+static void join_engine(Stats *into, const Stats *from) {
+    if (!memmem(into->engine.data, into->engine.len, from->engine.data, from->engine.len)) {
+        into->engine = str_format(into->session->arena, "%.*s; %.*s", STR_ARG(into->engine),
+                                  STR_ARG(from->engine));
+    }
+}
+
 static bool merge_file(Session *s, Stats *into, Str path) {
     Stats *from = read_file(s, path);
     TRY(from);
@@ -53,6 +61,7 @@ static bool merge_file(Session *s, Stats *into, Str path) {
         return refuse(s, path, str_c(s->arena, str_format(s->arena, "the statistics %s", why)));
     }
     join_identity(&into->identity, &from->identity);
+    join_engine(into, from);
     stats_close(from);
     return true;
 }

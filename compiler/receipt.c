@@ -96,7 +96,7 @@ static void write_layer(const Plan *plan, const PlanLayer *layer, Buf *out) {
     buf_char(out, '}');
 }
 
-void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *out) {
+void receipt_json(const Plan *plan, const ReceiptData *data, Buf *out) {
     const Recipe *recipe = plan->recipe;
     buf_printf(out, "{\"morc\": \"%s\",\n \"recipe\": ", MORC_VERSION);
     json_text_hash(recipe->source ? recipe->source->text : STR(""), out);
@@ -106,8 +106,9 @@ void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *o
     buf_printf(out, ",\n \"bytes\": %llu", (unsigned long long)plan->layers->model->input->size);
     if (data) {
         buf_printf(out, ",\n \"data\": ");
-        json_hash(data, out);
-        buf_printf(out, ",\n \"samples\": %lld", (long long)samples);
+        json_hash(data->hash, out);
+        buf_printf(out, ",\n \"samples\": %lld,\n \"engine\": ", (long long)data->samples);
+        buf_json(out, data->engine);
     }
     write_params(recipe, out);
     buf_printf(out, ",\n \"emit\": \"%s\",\n \"layers\": [",
@@ -119,9 +120,9 @@ void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *o
     buf_printf(out, "]}\n");
 }
 
-void receipt_attach(Session *s, const Plan *plan, const uint8_t *data, int64_t samples) {
+void receipt_attach(Session *s, const Plan *plan, const ReceiptData *data) {
     Buf json = buf_on(s->arena);
-    receipt_json(plan, data, samples, &json);
+    receipt_json(plan, data, &json);
     Model *model = plan->layers->model;
     if (plan->recipe->source) {
         edit_metadata(model, STR("mor.recipe"), plan->recipe->source->text);

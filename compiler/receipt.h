@@ -1,15 +1,23 @@
 /* The receipt that every output carries in its metadata_props:
  *   mor.recipe   the recipe's text as it was read
  *   mor.receipt  JSON: morc version, SHA-256 of the recipe, of each imported file and of the input
- *                model's graph (its weights excluded), of the calibration data, the input's size,
- *                parameter values, and for every layer what was done to it */
+ *                model's graph (its weights excluded), of the calibration data, the engine that
+ *                ran on these, the input's size, parameter values, and for every layer what was
+ *                done to it */
 #ifndef COMPILER_RECEIPT_H
 #define COMPILER_RECEIPT_H
 #include "compiler/plan.h"
 
-/* data: SHA-256 of what statistics were taken from, and how many samples; NULL: none were. */
-void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *out);
+/* What statistics were taken from. The engine is there because its version decides their bits. */
+typedef struct ReceiptData {
+    const uint8_t *hash; /* SHA-256 */
+    int64_t samples;
+    Str engine; /* that ran the model on them, now or when the .morstat was made */
+} ReceiptData;
+
+/* data: NULL: there was none. */
+void receipt_json(const Plan *plan, const ReceiptData *data, Buf *out);
 /* Records the metadata edits. */
-void receipt_attach(Session *s, const Plan *plan, const uint8_t *data, int64_t samples);
+void receipt_attach(Session *s, const Plan *plan, const ReceiptData *data);
 
 #endif

@@ -114,6 +114,10 @@ int64_t dataset_batches(const Dataset *d) {
     return (d->samples + d->batch - 1) / d->batch;
 }
 
+int64_t dataset_samples_in(const Dataset *d, int64_t batches) {
+    return batches < dataset_batches(d) ? batches * d->batch : d->samples;
+}
+
 bool dataset_unchanged(Session *s, const Dataset *d) {
     return !d->file || input_unchanged(s, d->file->input);
 }

@@ -5,6 +5,7 @@ in float; the same bytes come out of 1 and 2 threads, of a run that was stopped 
 statistics that were kept or merged.
 """
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import numpy_helper
 
 from harness import MODELS, ROOT, SETTINGS, add_case, case
@@ -46,6 +48,10 @@ METHODS = {
 def text_of(steps, arguments="", samples=16, batch=4, emit=""):
     return (f'{emit}data calib = npz("calib.npz", samples = {samples}, batch = {batch})\n'
             f"calibrate(data = calib{arguments})\non linear - head {{\n{steps}\n}}\n")
+
+
+def receipt_of(model):
+    return json.loads(next(p.value for p in model.metadata_props if p.key == "mor.receipt"))
 
 
 def prepare(box, samples=16):
@@ -195,8 +201,11 @@ def merged(box):
     assert b"E0708" in said, said
     out = box.dir / "merged.onnx"
     done = box.morc(box.dir / "recipe.mor", PYLM / "model.onnx", "-o", out, "--stats", "all.morstat")
-    assert b"statistics of 8 samples from" in done.stdout + done.stderr, done.stderr
+    assert b"statistics of 16 samples from" in done.stdout + done.stderr, done.stderr
     assert onnx.load(out).graph == whole.graph  # the receipts differ: other recipes
+    receipts = [receipt_of(onnx.load(out)), receipt_of(whole)]
+    assert [r["samples"] for r in receipts] == [16, 16], receipts
+    assert receipts[0]["engine"] == receipts[1]["engine"] == f"ONNX Runtime {onnxruntime.__version__}, CPU", receipts
 
 
 @case("calibrate/nothing is done without an engine")
