@@ -284,7 +284,7 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
     const double begin = clock_seconds();
     c->seen = observations(plan, s->arena);
     Pass *p = c->pass = arena_new(s->arena, Pass);
-    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span, .arena = arena_open()};
+    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span, .arena = session_arena_open(s)};
     StatsIdentity id = {0};
     bool ok = open_data(p) && identify(p, &id) && take_kept(p, &id);
     c->seconds = clock_seconds() - begin;
@@ -319,5 +319,5 @@ void calibrate_close(Session *s, Calibration *c) {
         model_close(p->instrumented.model);
     }
     dataset_close(s, p->data);
-    arena_close(p->arena);
+    session_arena_close(s, p->arena);
 }

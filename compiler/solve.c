@@ -102,12 +102,13 @@ static bool solve_ties(Solve *solve, const Spread *spread) {
                                solve->plan->ties.len);
         }
         out->s = arena_many(solve->s->arena, float, (size_t)tie->k);
-        TieWork w = {.solve = solve, .tie = tie, .arena = arena_open(), .spread = spread};
+        TieWork w = {.solve = solve, .tie = tie, .spread = spread};
+        w.arena = session_arena_open(solve->s);
         w.first = &solve->plan->layers_planned.at[tie->layers.at[0]];
         w.stat = solve_stat(solve, w.first);
         const bool awq = strcmp(tie->step->schema->name, "awq") == 0;
         const bool ok = gather_weights(&w) && (awq ? awq_tie(&w, out) : smooth_tie(&w, out));
-        arena_close(w.arena);
+        session_arena_close(solve->s, w.arena);
         TRY(ok);
     }
     return true;

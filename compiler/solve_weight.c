@@ -318,14 +318,14 @@ bool solve_weights(Solve *solve, const Spread *spread) {
             s->progress(s->progress_user, "solve", i, solve->solved->len);
         }
         Solved *one = &solve->solved->at[i];
-        WeightWork w = {.solve = solve, .spread = spread, .arena = arena_open()};
+        WeightWork w = {.solve = solve, .spread = spread, .arena = session_arena_open(s)};
         w.planned = &solve->plan->layers_planned.at[one->layer];
         bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
         const Str name = one->name;
         for (; ok && i < solve->solved->len && str_eq(solve->solved->at[i].name, name); i++) {
             encode(&w, &solve->solved->at[i]);
         }
-        arena_close(w.arena);
+        session_arena_close(s, w.arena);
         TRY(ok);
     }
     return true;
