@@ -20,4 +20,17 @@ void receipt_json(const Plan *plan, const ReceiptData *data, Buf *out);
 /* Records the metadata edits. */
 void receipt_attach(Session *s, const Plan *plan, const ReceiptData *data);
 
+/* What the receipt of a model that is read says of its making; a model from anywhere may have any
+ * text there, so what makes no sense is empty or -1. */
+typedef struct ReceiptSummary {
+    Str morc, recipe, data, engine; /* sanitised; recipe and data: hashes */
+    int64_t samples;                /* -1: no data */
+    bool readable;
+} ReceiptSummary;
+
+/* False: it has none. */
+bool receipt_read(Arena *arena, const Model *model, ReceiptSummary *out);
+/* Lines for people; nothing if there is no receipt. */
+void receipt_print(const Model *model, Buf *out);
+
 #endif
