@@ -4,6 +4,7 @@
 #include <string.h>
 #include "compiler/calibrate.h"
 #include "compiler/cmd.h"
+#include "compiler/names.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/morstat.h"
 
@@ -75,8 +76,9 @@ static bool merge(Console *c, const Args *args) {
     }
     TRY(morstat_write(into, args->output));
     if (!c->quiet) {
-        console_say(c, "wrote %s: %zu tensors, %llu batches\n", str_safe_c(s->arena, args->output),
-                    into->by_name.len, (unsigned long long)into->batches);
+        console_say(c, "wrote %s: %.*s of %.*s\n", str_safe_c(s->arena, args->output),
+                    STR_ARG(plural(s->arena, into->by_name.len, "tensor")),
+                    STR_ARG(plural(s->arena, (size_t)into->samples, "sample")));
     }
     stats_close(into);
     return true;

@@ -119,11 +119,34 @@ static void what_is_joined(void **state) {
            "on \"j\" { smooth\n" INT8 ") }\non \"a\" { " INT8 ") }", 0, "j:0 a:1");
 }
 
+/* Each join brings one more part into the scale of those before it. */
+static void joins_of_joins(void **state) {
+    (void)state;
+    Buf b = buf_on(arena_open());
+    buf_printf(&b, "opset 17\ninput z float 1 16 8 8\n");
+    for (int i = 0; i < 4; i++) {
+        buf_printf(
+            &b,
+            "input x%d float 1 16 8 8\noutput y%d float 1 16 8 8\nweight k%d float 16 16 1 1\n"
+            "Tanh x%d -> p%d\nConv p%d k%d -> y%d\n",
+            i, i, i, i, i, i, i, i);
+    }
+    for (int i = 0; i < 4; i++) {
+        buf_printf(&b,
+                   "output v%d float 1 16 8 8\nweight w%d float 16 %d 1 1\nConcat %s%d p%d -> j%d "
+                   "axis=1\nConv j%d w%d -> v%d\n",
+                   i, i, 16 * (i + 2), i ? "j" : "x", i ? i - 1 : 0, 3 - i, i, i, i, i);
+    }
+    expect(b.data, "on conv { " INT8 ") }", 4, "p0:0 p1:0 p2:0 p3:0 j0:0 j1:0 j2:0 j3:0");
+    arena_close(b.arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_move_commutes),
         cmocka_unit_test(along_a_chain),
         cmocka_unit_test(what_is_joined),
+        cmocka_unit_test(joins_of_joins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
