@@ -284,7 +284,8 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
     const double begin = clock_seconds();
     c->seen = observations(plan, s->arena);
     Pass *p = c->pass = arena_new(s->arena, Pass);
-    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span, .arena = session_arena_open(s)};
+    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span};
+    p->arena = session_arena_open(s);
     StatsIdentity id = {0};
     bool ok = open_data(p) && identify(p, &id) && take_kept(p, &id);
     c->seconds = clock_seconds() - begin;

@@ -107,7 +107,8 @@ static bool solve_ties(Solve *solve, const Spread *spread) {
         w.first = &solve->plan->layers_planned.at[tie->layers.at[0]];
         w.stat = solve_stat(solve, w.first);
         const bool awq = strcmp(tie->step->schema->name, "awq") == 0;
-        const bool ok = gather_weights(&w) && (awq ? awq_tie(&w, out) : smooth_tie(&w, out));
+        const bool ok = solve_seen(solve, w.first, w.stat, tie->step->span) &&
+                        gather_weights(&w) && (awq ? awq_tie(&w, out) : smooth_tie(&w, out));
         session_arena_close(solve->s, w.arena);
         TRY(ok);
     }

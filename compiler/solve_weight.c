@@ -4,6 +4,7 @@
 #include "compiler/batchnorm.h"
 #include "compiler/infer.h"
 #include "kernels/scale.h"
+#include "runtime/base/sanitize.h"
 #include "runtime/calib/adaround.h"
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/channel_scale.h"
@@ -19,6 +20,19 @@ Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *gra
 
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
     return solve_stat_of(solve, planned->layer->input, planned->layer->node->graph);
+}
+
+bool solve_seen(Solve *solve, const PlanLayer *planned, const Stat *stat, Span needs) {
+    if (stat->rows > 0) {
+        return true;
+    }
+    Session *s = solve->s;
+    Diag *d = diag_error(s, "E0706", needs, "the input of %s has not been seen",
+                         str_safe_c(s->arena, planned->layer->path));
+    diag_note(d, "tensor \"%s\" is read in no batch: a branch that the data do not take",
+              str_safe_c(s->arena, stat->name));
+    diag_help(d, "add data that reach the layer, or leave it out of the rule");
+    return false;
 }
 
 Grid solve_grid(const PlanLayer *planned) {
@@ -265,6 +279,9 @@ static bool decide(WeightWork *w) {
     if (!planned->quantized || !(learned || clip)) {
         return true;
     }
+    const Observation *seen = observation_gram(w->solve->seen, planned->layer, w->arena);
+    const Span needs = learned ? planned->round_value->span : planned->awq_step->span;
+    TRY(solve_seen(w->solve, planned, stats_find(w->solve->stats, seen->name), needs));
     const Grid grid = solve_grid(planned);
     w->given = true;
     w->scales = scales_new(w->arena, &grid, w->rows.rows, w->rows.k);

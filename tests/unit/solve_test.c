@@ -131,6 +131,27 @@ static void what_has_no_range_is_reported(void **state) {
     bench_close(&b);
 }
 
+/* ... by the step that needs it, not by a crash. */
+static void what_is_never_read_is_reported(void **state) {
+    (void)state;
+    static const char *const steps[] = {"smooth(alpha = 0.5)\nquantize(weight = int8)",
+                                        "smooth\nquantize(weight = int8, input = int8)",
+                                        "awq\nquantize(weight = int8)",
+                                        "quantize(weight = int8, round = gptq)",
+                                        "quantize(weight = int8, round = adaround)"};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        char recipe[200];
+        snprintf(recipe, sizeof recipe, DATA "on \"l\" { %s }\n", steps[i]);
+        Bench b = bench_open(PRODUCT, recipe);
+        bench_ready(&b);
+        assert_false(solve(&b.solve));
+        world_diag(&b.w, "E0706");
+        assert_int_equal(b.w.s->diags.errors, 1);
+        assert_non_null(strstr(unit_diags(b.w.s), "the input of l has not been seen"));
+        bench_close(&b);
+    }
+}
+
 /* ---- factors */
 
 #define PAIR                                                                                       \
@@ -368,6 +389,7 @@ int main(void) {
         cmocka_unit_test(the_method_is_the_settings),
         cmocka_unit_test(who_shares_takes_the_widest),
         cmocka_unit_test(what_has_no_range_is_reported),
+        cmocka_unit_test(what_is_never_read_is_reported),
         cmocka_unit_test(smooth_of_a_given_alpha),
         cmocka_unit_test(searches_see_both_layers),
         cmocka_unit_test(norms_take_factors_in),
