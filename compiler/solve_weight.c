@@ -143,7 +143,8 @@ bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena
     const Layer *layer = planned->layer;
     const Tensor *t = layer->weight;
     *out = (Rows){.rows = t->dims[layer->channel_axis]};
-    out->k = t->count / out->rows; /* of a convolution: channels of the group x kernel */
+    /* of a convolution: channels of the group x kernel; a weight may have no outputs at all */
+    out->k = out->rows > 0 ? t->count / out->rows : 0;
     out->w = arena_many(arena, float, (size_t)t->count);
     const ArenaMark mark = arena_mark(arena);
     float *w = arena_many(arena, float, (size_t)t->count);

@@ -18,7 +18,7 @@ void smooth_scale(const float *activation_amax, const float *weight_amax, int64_
 #define SMOOTH_MOST_ALPHA 0.95
 
 typedef struct Smooth {
-    const ScaledWeight *weights; /* siblings */
+    const ScaledWeight *weights; /* siblings; a grid without a format: stays float */
     size_t count;
     int64_t k;
     const double *gram; /* [k][k], a sum over `tokens` */

@@ -134,11 +134,10 @@ static void what_has_no_range_is_reported(void **state) {
 /* ... by the step that needs it, not by a crash. */
 static void what_is_never_read_is_reported(void **state) {
     (void)state;
-    static const char *const steps[] = {"smooth(alpha = 0.5)\nquantize(weight = int8)",
-                                        "smooth\nquantize(weight = int8, input = int8)",
-                                        "awq\nquantize(weight = int8)",
-                                        "quantize(weight = int8, round = gptq)",
-                                        "quantize(weight = int8, round = adaround)"};
+    static const char *const steps[] = {
+        "smooth(alpha = 0.5)\nquantize(weight = int8)",
+        "smooth\nquantize(weight = int8, input = int8)", "awq\nquantize(weight = int8)",
+        "quantize(weight = int8, round = gptq)", "quantize(weight = int8, round = adaround)"};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         char recipe[200];
         snprintf(recipe, sizeof recipe, DATA "on \"l\" { %s }\n", steps[i]);
@@ -302,6 +301,61 @@ static void norms_take_factors_in(void **state) {
     bench_close(&b);
 }
 
+/* Weights that stay float have no error of their own: alpha is for the input, or for others. */
+static void float_weights_take_part(void **state) {
+    (void)state;
+    Bench b = bench_open(PAIR, DATA "on linear { smooth\nquantize(input = int8) }\n");
+    bench_set_random(&b, "w");
+    bench_set_random(&b, "v");
+    bench_ready(&b);
+    bench_feed(&b, "x", uneven(&b), TOKENS, K);
+    bench_solve(&b);
+    assert_true(b.solve.ties[0].choice >= 0 && b.solve.ties[0].after < b.solve.ties[0].before);
+    bench_close(&b);
+    static const char *const steps[] = {"awq", "smooth"};
+    for (int i = 0; i < 2; i++) {
+        char recipe[200];
+        snprintf(recipe, sizeof recipe,
+                 DATA "on linear { %s }\non \"a\" { quantize(weight = int4 per block(16)) }\n",
+                 steps[i]);
+        b = bench_open(PAIR, recipe);
+        bench_set_random(&b, "w");
+        bench_set_random(&b, "v");
+        bench_ready(&b);
+        bench_feed(&b, "x", uneven(&b), TOKENS, K);
+        bench_solve(&b);
+        assert_int_equal(b.w.plan->ties.at[0].layers.len, 2);
+        assert_true(b.solve.ties[0].after <= b.solve.ties[0].before && b.solve.ties[0].before > 0);
+        bench_close(&b);
+    }
+}
+
+/* A layer without outputs, next to one with some and alone. */
+static void weights_of_nothing(void **state) {
+    (void)state;
+    static const char *const steps[] = {"smooth(alpha = 0.5)", "smooth", "awq"};
+    for (int i = 0; i < 6; i++) {
+        char recipe[200];
+        snprintf(recipe, sizeof recipe, DATA "on \"%s\" { %s\nquantize(weight = int8) }\n",
+                 i < 3 ? "a" : "{a,b}", steps[i % 3]);
+        Bench b = bench_open("opset 21\ninput x float 4 32\noutput y float 4 0\n"
+                             "output z float 4 24\nweight w float 32 0\nweight v float 32 24\n"
+                             "MatMul x w -> y /a/MatMul\nMatMul x v -> z /b/MatMul\n",
+                             recipe);
+        bench_set_random(&b, "v");
+        bench_ready(&b);
+        bench_feed(&b, "x", uneven(&b), TOKENS, K);
+        bench_solve(&b);
+        if (i < 3) {
+            assert_true(b.solve.ties[0].choice == -1);
+            assert_true(b.solve.ties[0].s[0] == 1 && b.solve.ties[0].s[K - 1] == 1);
+        } else {
+            assert_true(b.solve.ties[0].choice >= 0);
+        }
+        bench_close(&b);
+    }
+}
+
 /* ---- ends */
 
 static Bench whole_bench(int threads) {
@@ -393,6 +447,8 @@ int main(void) {
         cmocka_unit_test(smooth_of_a_given_alpha),
         cmocka_unit_test(searches_see_both_layers),
         cmocka_unit_test(norms_take_factors_in),
+        cmocka_unit_test(float_weights_take_part),
+        cmocka_unit_test(weights_of_nothing),
         cmocka_unit_test(a_stop_is_no_error),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(memory_that_runs_out_leaves_nothing),
