@@ -137,6 +137,17 @@ static void types_of_scales(void **state) {
     }
 }
 
+/* x / s of doubles is a product of doubles. */
+static void factors_of_doubles(void **state) {
+    (void)state;
+    World w = world_with("opset 21\ninput x double 4 64\noutput y double 4 64\n"
+                         "weight a double 64 64\nMatMul x a -> y /a/MatMul\n",
+                         "on linear { smooth(alpha = 0.5); quantize(weight = int8) }");
+    assert_int_equal(w.plan->streams.at[0].type, 11);
+    assert_null(w.plan->streams.at[0].element);
+    world_close(&w);
+}
+
 static void what_can_be_stored(void **state) {
     (void)state;
     World w = world_text("opset 21\ninput f float 4\ninput h float16 4\ninput d double 4\n"
@@ -160,6 +171,7 @@ int main(void) {
         cmocka_unit_test(who_shares_a_stream),      cmocka_unit_test(a_product_of_one_value),
         cmocka_unit_test(outputs_are_what_is_left), cmocka_unit_test(layers_without_weights),
         cmocka_unit_test(graphs_are_apart),         cmocka_unit_test(types_of_scales),
+        cmocka_unit_test(factors_of_doubles),
         cmocka_unit_test(what_can_be_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
