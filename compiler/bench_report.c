@@ -42,9 +42,11 @@ static void report_stages(Console *c, const BenchStages *t, const Gpu *gpu) {
         {"model", "graph, layers", t->model, 0},
         {"plan", "", t->plan, 0},
         {"passes, layout", "", t->compile, 0},
-        {"start of the GPU", "all of the next four, which overlap", t->device, 0},
+        {"start of the GPU", "all of the next, which overlap", t->device, 0},
         {"  driver", "", gpu ? gpu->start.driver : 0, 0},
         {"  context", "", gpu ? gpu->start.context : 0, 0},
+        {"  NVRTC loaded", "beside the driver", gpu ? gpu->start.nvrtc : 0, 0},
+        {"  longest kernel", "of compiling", gpu ? gpu->start.longest : 0, 0},
         {"  kernels ready", "from the start on", gpu ? gpu->start.programs : 0, 0},
         {"  kernels loaded", "", gpu ? gpu->start.load : 0, 0},
     };

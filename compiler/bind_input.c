@@ -1,6 +1,5 @@
 /* What layers read: formats of inputs, factors of smooth and awq. Layers that read one value in one
- * way share a stream (and its scale); layers whose factors must be the same share a tie. Where the
- * value comes out of a norm that only they read, its gain takes the factors in; else a Mul does. */
+ * way share a stream (and its scale); layers whose factors must be the same share a tie. */
 #include "compiler/batchnorm.h"
 #include "compiler/bind_parts.h"
 #include "compiler/conv_view.h"
@@ -19,6 +18,19 @@ static bool is_product(const Layer *layer) {
     const Node *node = layer->node;
     return layer->roles & ROLE_LINEAR && layer->weight && layer->weight->rank == 2 &&
            layer->input && node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
+}
+
+/* smooth: every channel of a convolution's input meets weights of its own. */
+static bool has_columns(const Layer *layer) {
+    const bool conv = conv_view_fits(layer) && layer->groups == 1;
+    return is_product(layer) || (conv && can_stream(layer->input));
+}
+
+/* The least error is searched with a Gram matrix, of a convolution's im2col. */
+static bool too_wide_to_search(const Layer *layer, const Step *smooth) {
+    const Value *alpha = step_value(smooth, "alpha");
+    const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
+    return !given && layer->k > STAT_COLUMNS_MAX;
 }
 
 static const FormatValue *format_of(const Step *step, const char *role) {
@@ -118,12 +130,17 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
     const Layer *layer = planned->layer;
     *problem = NULL;
     if (is_step(step, "smooth") || is_step(step, "awq")) {
-        if (!is_product(layer)) {
+        const bool awq = is_step(step, "awq");
+        if (awq && !is_product(layer)) {
             *problem = "it scales what a matrix product x W reads, and this is none";
+        } else if (!awq && !has_columns(layer)) {
+            *problem = "it scales what a matrix product x W or a Conv of one group reads";
+        } else if (!awq && too_wide_to_search(layer, step)) {
+            *problem = "what it reads is too wide to search alpha: give one, `smooth(alpha = 0.5)`";
         } else if (planned->smooth_step || planned->awq_step) {
             *problem = "its input is scaled already: one of smooth and awq";
         }
-        *(is_step(step, "awq") ? &planned->awq_step : &planned->smooth_step) = step;
+        *(awq ? &planned->awq_step : &planned->smooth_step) = step;
     } else if (is_step(step, "quantize")) {
         static const char *const roles[] = {"input", "output", "kv"};
         const Value *round = step_value(step, "round");
@@ -206,77 +223,6 @@ static void take_data(Bind *b, PlanLayer *planned) {
     }
 }
 
-/* ---- folding */
-
-static bool reads(const Plan *plan, const PlanTie *tie, const Node *node) {
-    for (size_t i = 0; i < tie->layers.len; i++) {
-        if (plan->layers_planned.at[tie->layers.at[i]].layer->node == node) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A constant vector of as many elements as the value has channels, that one node reads. */
-static const ValueInfo *own_vector(const ValueInfo *value, int64_t k) {
-    const Tensor *t = value ? value->constant : NULL;
-    const bool one = t && value->uses.len == 1 && !value->graph_output && !value->sparse;
-    return one && t->rank >= 1 && t->count == k && t->dims[t->rank - 1] == k &&
-                   type_is_float(t->type)
-               ? value
-               : NULL;
-}
-
-static bool only_last_axis(const Node *node) {
-    return node_int(node, "axis", -1) == -1;
-}
-
-/* LayerNormalization, RMSNormalization, SimplifiedLayerNormalization; or a Mul by a gain, and an
- * Add of an offset behind it: the last nodes of a norm that is written out. */
-static void find_folds(Bind *b, PlanTie *tie) {
-    const ValueInfo *value = tie->value;
-    bool all = value->producer && !value->graph_output;
-    for (size_t i = 0; i < value->uses.len && all; i++) {
-        all = reads(b->plan, tie, value->uses.at[i].node);
-    }
-    if (!all) {
-        return;
-    }
-    const Node *node = value->producer;
-    const bool norm = str_is(node->op, "LayerNormalization") ||
-                      str_is(node->op, "RMSNormalization") ||
-                      str_is(node->op, "SimplifiedLayerNormalization");
-    const ValueInfo *gain = NULL, *offset = NULL;
-    if (norm && only_last_axis(node) && node->input_count >= 2) {
-        gain = own_vector(node->inputs[1], tie->k);
-        if (node->input_count > 2 && node->inputs[2]) {
-            offset = own_vector(node->inputs[2], tie->k);
-            gain = offset ? gain : NULL;
-        }
-    } else if (str_is(node->op, "Mul") || str_is(node->op, "Add")) {
-        const ValueInfo *last = NULL, *other = NULL;
-        for (int i = 0; i < 2 && !last; i++) {
-            last = own_vector(node->inputs[i], tie->k);
-            other = node->inputs[1 - i];
-        }
-        if (last && str_is(node->op, "Mul")) {
-            gain = last;
-        } else if (last && other && other->producer && other->uses.len == 1 &&
-                   !other->graph_output && str_is(other->producer->op, "Mul")) {
-            offset = last;
-            for (int i = 0; i < 2 && !gain; i++) {
-                gain = own_vector(other->producer->inputs[i], tie->k);
-            }
-        }
-    }
-    if (gain) {
-        vec_push(b->s->arena, &tie->folds, gain);
-    }
-    if (gain && offset) {
-        vec_push(b->s->arena, &tie->folds, offset);
-    }
-}
-
 /* ---- ties and streams */
 
 static int tie_of(Bind *b, Map *known, int index) {
@@ -285,15 +231,20 @@ static int tie_of(Bind *b, Map *known, int index) {
     if (!step) {
         return -1;
     }
-    Str key = str_format(b->s->arena, "%p %p %p", (const void *)planned->layer->input,
-                         (const void *)step, (const void *)planned->layer->node->graph);
+    const Layer *layer = planned->layer;
+    const bool conv = !is_product(layer);
+    /* a search has one Gram matrix: layers share factors if they walk over the value alike */
+    const Str walk = conv ? conv_view_name(b->s->arena, layer) : (Str){0};
+    Str key = str_format(b->s->arena, "%p %p %p %.*s", (const void *)layer->input,
+                         (const void *)step, (const void *)layer->node->graph, STR_ARG(walk));
     MapEntry *entry = map_find(known, key);
     const int tie = entry ? (int)(entry - known->entries) : (int)b->plan->ties.len;
     if (!entry) {
         map_put(known, key, b);
         PlanTie made = {.step = step,
-                        .value = planned->layer->input,
-                        .k = planned->layer->weight->dims[planned->layer->reduce_axis]};
+                        .value = layer->input,
+                        .k = layer->weight->dims[layer->reduce_axis],
+                        .behind = conv ? layer->weight->rank - 2 : 0};
         vec_push(b->s->arena, &b->plan->ties, made);
     }
     vec_push(b->s->arena, &b->plan->ties.at[tie].layers, index);
@@ -348,11 +299,8 @@ void bind_inputs(Bind *b) {
     }
     for (size_t i = 0; i < plan->ties.len; i++) {
         check_tie(b, &plan->ties.at[i]);
-        const Value *fold = step_value(plan->ties.at[i].step, "fold");
-        if (!fold || !str_is(fold->text, "never")) {
-            find_folds(b, &plan->ties.at[i]);
-        }
     }
+    bind_folds(b);
     bind_streams(b);
     placement_streams(b);
 }

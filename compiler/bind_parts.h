@@ -55,6 +55,9 @@ void bind_inputs(Bind *b);
 /* The argument of the layer's quantize when it is a format other than `none`, else NULL. */
 const FormatValue *wished_format(const PlanLayer *planned, const char *role);
 
+/* ---- bind_fold.c: PlanTie.folds, .previous, .why; PlanLayer.absorbs */
+void bind_folds(Bind *b);
+
 /* ---- bind_stream.c: who reads what in which format */
 
 typedef struct StreamWish {

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 #include "compiler/conv_view.h"
 #include "compiler/data_wish.h"
+#include "compiler/device_choice.h"
 #include "compiler/instrument.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sanitize.h"
@@ -44,12 +45,9 @@ static const char *see(void *user, int64_t slot, const EngineTensor *x, const Sp
                    : "is not what its convolution reads";
     }
     StatView view = {1, 1, 1};
+    const int channels = seen->channels ? x->rank - 1 - seen->behind : -1;
     for (int i = 0; i < x->rank; i++) {
-        *(seen->channels && i == x->rank - 1 ? &view.channels : &view.inner) *= x->dims[i];
-    }
-    if (seen->channels) { /* [rows, channels] */
-        view.outer = view.inner;
-        view.inner = 1;
+        *(i < channels ? &view.outer : i == channels ? &view.channels : &view.inner) *= x->dims[i];
     }
     return stat_add(stat, x->type, x->data, view, spread);
 }
@@ -188,13 +186,14 @@ static bool fail(Pass *p, const char *what, Str why) {
 /* One set of statistics has one engine: another may give other bits. */
 static bool open_engine(Pass *p) {
     Session *s = p->s;
-    const EngineWish wish = {.get = p->c->get};
+    const EngineWish wish = device_engine(p->c->args, p->c->get);
     p->engine = engine_need(s, &wish, p->at);
     TRY(p->engine);
     p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
+    p->c->why_cpu = engine_why_cpu(p->engine);
     if (p->c->stats && !str_eq(p->c->stats->engine, p->c->engine)) {
-        begin_anew(p, "was begun by another version of the engine");
+        begin_anew(p, "was begun by another engine");
     }
     return true;
 }

@@ -19,6 +19,7 @@ typedef struct Calibration {
     ObservationList seen;
     Stats *stats;             /* closed with the session */
     Str engine;               /* "ONNX Runtime 1.32.0, CPU"; empty: nothing was run */
+    Str why_cpu;              /* the engine has no CUDA, or it does not work: the reason */
     bool kept;                /* the .morstat was taken, whole or as far as it goes */
     const char *why_new;      /* a .morstat that was there was not: continues "the file " */
     int64_t samples, resumed; /* of the data; so many of them are in the .morstat already */

@@ -29,6 +29,7 @@ typedef struct Run {
     double start, mark;
     BenchStages stages;
     DeviceChoice device;
+    Jit *compiler; /* for it; NULL: not forked yet */
     Findings *found; /* NULL: the plan needs no data */
     Output *report;  /* NULL: no --report */
     Evaluation evaluation;
@@ -219,6 +220,7 @@ static bool prepare_calibration(Run *r) {
         diag_help(d, "--stats FILE keeps them elsewhere");
         return false;
     }
+    r->compiler = device_compiler(s, r->args, r->c->env->get);
     return calibrate_open(s, r->plan, c);
 }
 
@@ -254,7 +256,7 @@ static bool calibrate_and_solve(Run *r, Compiled *compiled) {
 static bool choose_device(Run *r, const Compiled *compiled) {
     const bool bench = r->args->verb == VERB_BENCH;
     TRY(device_choose(r->s, r->args, compiled_schedule(compiled), r->c->env->get, bench,
-                      &r->device));
+                      r->compiler, &r->device));
     r->stages.device = stage(r);
     run_report_device(r->c, &r->device);
     return true;

@@ -41,36 +41,65 @@ static Str describe(Session *s, const Gpu *gpu) {
     return buf_view(&b);
 }
 
-bool device_choose(Session *s, const Args *args, const Schedule *schedule,
-                   const char *(*get)(const char *variable), bool timed, DeviceChoice *out) {
+static GpuWish wish_of(Session *s, const Args *args, const char *(*get)(const char *variable)) {
     const bool cuda = str_starts(args->device, STR("cuda"));
-    *out = (DeviceChoice){.name = STR("host")};
+    return (GpuWish){.ordinal = cuda ? args->gpu : -1,
+                     .cache_root = cubin_cache_root(s, args->cache_dir, get)};
+}
+
+Jit *device_compiler(Session *s, const Args *args, const char *(*get)(const char *variable)) {
+    const GpuWish wish = wish_of(s, args, get);
+    CudaApi driver;
+    Str why = {0};
+    if (str_is(args->device, "host") || !cuda_api_open(&driver, s->arena, &why)) {
+        return NULL; /* nothing to compile for */
+    }
+    cuda_api_close(&driver);
+    return gpu_compiler(s, &wish, &why);
+}
+
+/* False: the host is better, and why. */
+static bool wants_gpu(Session *s, const Args *args, const Schedule *schedule, Str *why) {
+    const bool cuda = str_starts(args->device, STR("cuda"));
     if (str_is(args->device, "host")) {
-        out->why = STR("as asked");
+        *why = STR("as asked");
+    } else if (schedule->jobs.len == 0) {
+        *why = STR("there is nothing to compute");
+    } else if (!cuda && device_host_seconds(schedule, s->threads) < worth_a_gpu) {
+        *why = str_format(s->arena, "%s of weights take less time than a GPU takes to start",
+                          str_bytes(s->arena, weight_bytes(schedule)).data);
+    }
+    return why->len == 0;
+}
+
+bool device_choose(Session *s, const Args *args, const Schedule *schedule,
+                   const char *(*get)(const char *variable), bool timed, Jit *compiler,
+                   DeviceChoice *out) {
+    *out = (DeviceChoice){.name = STR("host")};
+    if (!wants_gpu(s, args, schedule, &out->why)) {
+        jit_close(s, compiler);
         return true;
     }
-    if (schedule->jobs.len == 0) {
-        out->why = STR("there is nothing to compute");
-        return true;
-    }
-    if (!cuda && device_host_seconds(schedule, s->threads) < worth_a_gpu) {
-        out->why = str_format(s->arena, "%s of weights take less time than a GPU takes to start",
-                              str_bytes(s->arena, weight_bytes(schedule)).data);
-        return true;
-    }
-    const GpuWish wish = {.ordinal = cuda ? args->gpu : -1,
-                          .cache_root = cubin_cache_root(s, args->cache_dir, get),
-                          .timed = timed};
+    GpuWish wish = wish_of(s, args, get);
+    wish.timed = timed;
+    wish.compiler = compiler;
     out->gpu = gpu_open(s, &wish, &schedule->jobs.at[0].kernel, sizeof *schedule->jobs.at,
                         schedule->jobs.len, &out->why);
     if (out->gpu) {
         out->name = str_format(s->arena, "cuda:%d", out->gpu->ordinal);
         out->why = describe(s, out->gpu);
-    } else if (cuda) {
+    } else if (str_starts(args->device, STR("cuda"))) {
         Diag *d = diag_error(s, "E1106", NO_SPAN, "the GPU cannot be used: %s",
                              str_safe_c(s->arena, out->why));
         diag_help(d, "morc doctor shows what is missing; --device host writes the same bytes");
         return false;
     }
     return true;
+}
+
+EngineWish device_engine(const Args *args, const char *(*get)(const char *variable)) {
+    const bool host = str_is(args->device, "host");
+    return (EngineWish){.provider = host ? ENGINE_CPU : ENGINE_AUTO,
+                        .gpu = args->gpu > 0 ? args->gpu : 0,
+                        .get = get};
 }

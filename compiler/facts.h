@@ -13,7 +13,7 @@ typedef enum FactKind {
     FACT_SCALE,      /* of PlanStream `index`: one number */
     FACT_ZERO,       /* ... its zero point, in the type of the codes */
     FACT_DIVIDE,     /* of PlanTie `index`: 1 / s, what its input is multiplied by */
-    FACT_ABSORBED,   /* ... PlanFold `fold`: the tensor that took 1 / s in */
+    FACT_ABSORBED,   /* ... PlanFold `fold`: the constant that took 1 / s in */
     FACT_BIAS,       /* of PlanLayer `index`: float, with the BatchNormalization behind it */
     FACT_BIAS_CODES, /* ... as int32 */
     FACT_BIAS_SCALE  /* ... and what one of these is worth */

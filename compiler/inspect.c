@@ -201,7 +201,8 @@ static void put_input(const Plan *plan, const PlanLayer *planned, Buf *out) {
         buf_printf(out, ", shared with %.*s", STR_ARG(plural(out->arena, others, "layer")));
     }
     if (tie) {
-        buf_printf(out, tie->folds.len ? ", factors in the norm before" : ", factors by a Mul");
+        buf_printf(out, ", factors ");
+        plan_tie_print(tie, out);
     }
     buf_char(out, '\n');
 }

@@ -110,6 +110,20 @@ static bool lower_phase(Lowering *lowering, const PlanOwner *owner, Phase phase)
     return true;
 }
 
+/* Factors of a layer behind it, which its output channels are divided by. */
+static void lower_absorbed(Lowering *lowering) {
+    const PlanLayer *planned = lowering->layer;
+    if (!planned->absorbs) {
+        return;
+    }
+    IrOp *op = ir_op(lowering->ir, lowering->group, IR_OP(rescale));
+    ir_arg(lowering->ir, op, lowering->weight);
+    ir_set_word(lowering->ir, op, "by", STR("fold"));
+    ir_set_string(lowering->ir, op, "name", planned->absorbs->value->name);
+    ir_set_int(lowering->ir, op, "axis", planned->layer->channel_axis);
+    lowering->weight = ir_value_of(op);
+}
+
 static bool lower_layer(Lower *l, const PlanLayer *planned) {
     const Layer *layer = planned->layer;
     if (planned->skip || layer->weight == NULL) {
@@ -120,8 +134,9 @@ static bool lower_layer(Lower *l, const PlanLayer *planned) {
     IrValue *weight = lower_weight(l, group, layer, value);
     lower_reader(l, group, planned, value, weight);
     Lowering lowering = {l->s, l->ir, group, planned, weight};
-    return lower_phase(&lowering, &planned->owner[PHASE_EDIT - PHASE_EDIT], PHASE_EDIT) &&
-           lower_phase(&lowering, &planned->owner[PHASE_ENCODE - PHASE_EDIT], PHASE_ENCODE);
+    TRY(lower_phase(&lowering, &planned->owner[PHASE_EDIT - PHASE_EDIT], PHASE_EDIT));
+    lower_absorbed(&lowering);
+    return lower_phase(&lowering, &planned->owner[PHASE_ENCODE - PHASE_EDIT], PHASE_ENCODE);
 }
 
 static void read_emit(Ir *ir, const Step *emit) {

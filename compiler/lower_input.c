@@ -1,6 +1,7 @@
 /* Lowering of what layers read (lower_input.h). */
 #include "compiler/lower_input.h"
 #include "runtime/calib/array_type.h"
+#include "runtime/calib/stats.h"
 
 typedef struct Stream {
     Ir *ir;
@@ -22,6 +23,7 @@ static IrValue *known(Ir *ir, Facts *facts, IrGroup *group, const Fact *fact, in
 /* A new initializer that holds a fact. */
 static IrValue *store(Stream *t, FactKind kind, const char *suffix, int type, int64_t count) {
     const Str base = t->stream->value->name;
+    const int behind = kind == FACT_DIVIDE ? t->plan->ties.at[t->stream->tie].behind : 0;
     Fact fact = {
         .name = ir_fresh_name(t->ir, str_format(t->ir->arena, "%.*s%s", STR_ARG(base), suffix)),
         .kind = kind,
@@ -29,6 +31,10 @@ static IrValue *store(Stream *t, FactKind kind, const char *suffix, int type, in
         .type = type,
         .count = count};
     IrValue *data = known(t->ir, t->facts, t->group, &fact, kind == FACT_DIVIDE ? 1 : 0);
+    if (behind) { /* [1, channels, 1, ...] */
+        const int64_t dims[2 + STAT_RANK_MAX] = {1, count, 1, 1, 1};
+        data->type = ir_type(t->ir, type, 2 + behind, dims);
+    }
     IrOp *op = ir_op(t->ir, t->group, IR_OP(store));
     ir_arg(t->ir, op, data);
     ir_set_string(t->ir, op, "name", fact.name);
@@ -85,7 +91,7 @@ static void lower_stream(Stream *t) {
 }
 
 static void lower_fold(Ir *ir, Facts *facts, const Plan *plan, int tie, int fold) {
-    const ValueInfo *gain = plan->ties.at[tie].folds.at[fold];
+    const ValueInfo *gain = plan->ties.at[tie].folds.at[fold].value;
     const Tensor *tensor = gain->constant;
     IrGroup *group = ir_group(ir, gain->name);
     IrOp *weight = ir_op(ir, group, IR_OP(weight));
@@ -198,7 +204,9 @@ static void lower_bias(Ir *ir, Facts *facts, const Plan *plan, int index) {
 void lower_inputs(const Plan *plan, Facts *facts, Ir *ir) {
     for (size_t i = 0; i < plan->ties.len; i++) {
         for (size_t k = 0; k < plan->ties.at[i].folds.len; k++) {
-            lower_fold(ir, facts, plan, (int)i, (int)k);
+            if (!plan->ties.at[i].folds.at[k].solved) {
+                lower_fold(ir, facts, plan, (int)i, (int)k);
+            }
         }
     }
     for (size_t i = 0; i < plan->layers_planned.len; i++) {

@@ -3,14 +3,30 @@
 #include "compiler/conv_view.h"
 #include <string.h>
 
-const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
-                                  const Graph *graph) {
+/* behind: of the channels; -1: whatever. */
+static const Observation *find_channels(const ObservationList *all, const ValueInfo *value,
+                                        const Graph *graph, int behind) {
     for (size_t i = 0; i < all->len; i++) {
-        if (all->at[i].value == value && all->at[i].graph == graph && !all->at[i].conv) {
-            return &all->at[i];
+        const Observation *seen = &all->at[i];
+        if (seen->value == value && seen->graph == graph && !seen->conv &&
+            (behind < 0 || !seen->channels || seen->behind == behind)) {
+            return seen;
         }
     }
     return NULL;
+}
+
+const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
+                                  const Graph *graph) {
+    return find_channels(all, value, graph, -1);
+}
+
+static int behind_channels(const Layer *layer) {
+    return conv_view_fits(layer) ? layer->weight->rank - 2 : 0;
+}
+
+const Observation *observation_input(const ObservationList *all, const Layer *layer) {
+    return find_channels(all, layer->input, layer->node->graph, behind_channels(layer));
 }
 
 static const Observation *find_walk(const ObservationList *all, const Layer *layer, Arena *arena) {
@@ -26,23 +42,29 @@ static const Observation *find_walk(const ObservationList *all, const Layer *lay
 }
 
 const Observation *observation_gram(const ObservationList *all, const Layer *layer, Arena *arena) {
-    return conv_view_fits(layer) ? find_walk(all, layer, arena)
-                                 : observation_of(all, layer->input, layer->node->graph);
+    return conv_view_fits(layer) ? find_walk(all, layer, arena) : observation_input(all, layer);
 }
 
-/* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL. */
+/* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL.
+ * behind: dimensions behind the channels that are asked for, if any are. */
 static void ask(Arena *arena, ObservationList *all, const PlanUse *use, const Layer *walker,
-                unsigned what) {
+                int behind, unsigned what) {
     const Node *node = use->node;
     const ValueInfo *value = node->inputs[use->slot];
-    Observation *seen = (Observation *)(walker ? find_walk(all, walker, arena)
-                                               : observation_of(all, value, node->graph));
+    const bool channels = !walker && (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
+    Observation *seen =
+        (Observation *)(walker ? find_walk(all, walker, arena)
+                               : find_channels(all, value, node->graph, channels ? behind : -1));
     if (!seen) {
         const int graph = node->graph->number;
         Observation made = {
             .name = value->name, .value = value, .graph = node->graph, .node = INT32_MAX};
         if (graph) {
             made.name = str_format(arena, "%.*s@%d", STR_ARG(made.name), graph);
+        }
+        if (channels && observation_of(all, value, node->graph)) { /* its channels lie elsewhere */
+            made.name =
+                str_format(arena, "%.*s@%s axis", STR_ARG(made.name), behind ? "first" : "last");
         }
         if (walker) {
             made.conv = walker;
@@ -53,7 +75,10 @@ static void ask(Arena *arena, ObservationList *all, const PlanUse *use, const La
         seen = &vec_last(all);
     }
     seen->what |= what;
-    seen->channels |= !walker && (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
+    if (channels) {
+        seen->channels = true;
+        seen->behind = behind;
+    }
     if (node->index < seen->node) {
         seen->node = node->index;
         seen->slot = use->slot;
@@ -82,29 +107,34 @@ static unsigned of_tie(const PlanTie *tie) {
     return given ? STAT_CHANNELS : STAT_CHANNELS | STAT_GRAM;
 }
 
+/* Of what one layer reads. Gram matrices of a Conv are of its walk over the value. */
+static void ask_of_layer(const Plan *plan, const PlanLayer *planned, Arena *arena,
+                         ObservationList *all) {
+    const Layer *layer = planned->layer;
+    const bool walks = conv_view_fits(layer);
+    unsigned what = planned->round != ROUND_NEAREST ? STAT_GRAM : 0;
+    what |= planned->tie >= 0 ? of_tie(&plan->ties.at[planned->tie]) : 0;
+    const unsigned gram = walks ? what & STAT_GRAM : 0;
+    if (gram) {
+        const PlanUse use = input_of(layer);
+        ask(arena, all, &use, layer, 0, gram);
+    }
+    if (what & ~gram) {
+        const PlanUse use = input_of(layer);
+        ask(arena, all, &use, NULL, behind_channels(layer), what & ~gram);
+    }
+}
+
 ObservationList observations(const Plan *plan, Arena *arena) {
     ObservationList all = {0};
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        const PlanLayer *planned = &plan->layers_planned.at[i];
-        const Layer *layer = planned->layer;
-        const bool gram = planned->round != ROUND_NEAREST, walks = conv_view_fits(layer);
-        if (gram && walks) {
-            const PlanUse use = input_of(layer);
-            ask(arena, &all, &use, layer, STAT_GRAM);
-        }
-        unsigned what = gram && !walks ? STAT_GRAM : 0;
-        if (planned->tie >= 0) {
-            what |= of_tie(&plan->ties.at[planned->tie]);
-        }
-        if (what) {
-            const PlanUse use = input_of(layer);
-            ask(arena, &all, &use, NULL, what);
-        }
+        ask_of_layer(plan, &plan->layers_planned.at[i], arena, &all);
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
-            ask(arena, &all, &stream->uses.at[k], NULL, of_stream(stream));
+            const int behind = stream->tie >= 0 ? plan->ties.at[stream->tie].behind : 0;
+            ask(arena, &all, &stream->uses.at[k], NULL, behind, of_stream(stream));
         }
     }
     return all;
@@ -120,6 +150,9 @@ void observations_print(const ObservationList *all, Buf *out) {
             buf_printf(out, "%s%s", seen->what >> k & 1 ? " " : "",
                        seen->what >> k & 1 ? names[k] : "");
         }
-        buf_printf(out, "%s\n", seen->channels || seen->conv ? "" : ", of all values");
+        buf_printf(out, "%s\n",
+                   seen->channels && seen->behind ? ", channels along axis 1"
+                   : seen->channels || seen->conv ? ""
+                                                  : ", of all values");
     }
 }

@@ -12,15 +12,19 @@ typedef struct Observation {
     const Graph *graph; /* of the readers */
     int node, slot;     /* the first reader in graph order: the value is seen in front of it */
     unsigned what;      /* of StatWhat */
-    bool channels;      /* its last dimension counts channels; else it is one row of numbers */
+    bool channels;      /* it has channels, with `behind` dimensions behind them; else it is one row
+                         * of numbers */
+    int behind;
     const Layer *conv;  /* the first that reads it so; NULL: the value as it lies */
 } Observation;
 typedef Vec(Observation) ObservationList;
 
 ObservationList observations(const Plan *plan, Arena *arena);
-/* The one of a layer's input as it lies; NULL if there is none. */
+/* The first one of a value as it lies; NULL if there is none. */
 const Observation *observation_of(const ObservationList *all, const ValueInfo *value,
                                   const Graph *graph);
+/* The one whose channels are those that the layer reads. */
+const Observation *observation_input(const ObservationList *all, const Layer *layer);
 /* The one that holds the Gram matrices of a layer's input. */
 const Observation *observation_gram(const ObservationList *all, const Layer *layer, Arena *arena);
 /* One line each: a part of the statistics' identity. */

@@ -41,6 +41,7 @@ typedef struct PlanLayer {
     const Step *smooth_step, *awq_step;
     const Step *calibrate;        /* the setting that is in force; NULL: none, and none is needed */
     int tie, stream;              /* in Plan.ties, Plan.streams; -1: none */
+    const struct PlanTie *absorbs; /* whose 1 / s its output channels take in; NULL: none */
     bool bias;                    /* stored as int32 */
     const Node *norm;             /* BatchNormalization that weight and bias take in; NULL: none */
     PlanRound round;
@@ -58,14 +59,23 @@ typedef struct PlanTensor {       /* layers that share a weight share one entry 
     bool kept_float;              /* others read it: the float weight stays beside the codes */
 } PlanTensor;
 
+/* A constant in front of a tie's value that takes 1 / s in. */
+typedef struct PlanFold {
+    const ValueInfo *value;
+    int axis;                     /* of the constant: along it lie the channels of the tie */
+    bool solved;                  /* the weight of a planned layer, which data change anyway */
+} PlanFold;
+
 /* Layers that read one value and scale it by the same factors (smooth, awq): x / s, W s. */
 typedef struct PlanTie {
     const Step *step;
     const ValueInfo *value;
     Vec(int) layers;              /* in Plan.layers_planned */
-    int64_t k;                    /* channels of the value: its last dimension */
-    /* Constants of the producer that take 1 / s in: gain (and offset) of a norm. Empty: a Mul does. */
-    Vec(const ValueInfo *) folds;
+    int64_t k;                    /* channels of the value */
+    int behind;                   /* dimensions behind them: 0, of a convolution's input 1 to 3 */
+    Vec(PlanFold) folds;          /* gain or weight first; empty: a Mul divides */
+    const Layer *previous;        /* whose output channels take 1 / s in; NULL: a norm, or none */
+    Str why;                      /* a Mul divides: because of this */
 } PlanTie;
 
 typedef struct PlanUse { /* input `slot` of a node */
@@ -137,6 +147,8 @@ bool plan_explain(Session *s, const Plan *plan, Str layer_path, Buf *out); /* E0
 PlanLayer *plan_layer(const Plan *plan, const Layer *layer); /* NULL if no rule owns it */
 /* What the layer reads: "int8, smooth"; empty: the value as it is. */
 void plan_input_print(const Plan *plan, const PlanLayer *layer, Buf *out);
+/* Where a tie's factors are: "in the norm before", "in l.0.up", "by a Mul: because ...". */
+void plan_tie_print(const PlanTie *tie, Buf *out);
 void plan_inputs_print(const Plan *plan, Buf *out);    /* a few lines: what data is needed for */
 void plan_inputs_dump(const Plan *plan, Buf *out);     /* ties and streams, stable text */
 const char *plan_round_name(PlanRound round);          /* "nearest", "gptq", "adaround" */

@@ -61,20 +61,48 @@ static void print_formats(const Plan *plan, Buf *out) {
     }
 }
 
+void plan_tie_print(const PlanTie *tie, Buf *out) {
+    if (tie->folds.len == 0) {
+        buf_printf(out, "by a Mul%s%.*s", tie->why.len ? ": " : "",
+                   STR_ARG(str_safe(out->arena, tie->why)));
+    } else if (tie->previous) {
+        buf_printf(out, "in %.*s", STR_ARG(str_safe(out->arena, tie->previous->path)));
+    } else {
+        buf_printf(out, "in the norm before");
+    }
+}
+
+/* Why Muls stand where they do, each reason once. */
+static void print_reasons(const Plan *plan, const char *step, Buf *out) {
+    Map seen = map_on(out->arena);
+    for (size_t i = 0; i < plan->ties.len; i++) {
+        const PlanTie *tie = &plan->ties.at[i];
+        const bool mul = tie->folds.len == 0 && strcmp(tie->step->schema->name, step) == 0;
+        if (mul && map_put(&seen, tie->why, (void *)(uintptr_t)tie)) {
+            buf_printf(out, "             a Mul: %.*s\n", STR_ARG(str_safe(out->arena, tie->why)));
+        }
+    }
+}
+
 static void print_ties(const Plan *plan, Buf *out) {
     static const char *const names[] = {"smooth", "awq"};
     for (int n = 0; n < 2; n++) {
-        size_t folded = 0, multiplied = 0;
+        size_t norms = 0, layers = 0, multiplied = 0;
         for (size_t i = 0; i < plan->ties.len; i++) {
             const PlanTie *tie = &plan->ties.at[i];
             if (strcmp(tie->step->schema->name, names[n]) == 0) {
-                *(tie->folds.len ? &folded : &multiplied) += 1;
+                *(tie->folds.len == 0 ? &multiplied : tie->previous ? &layers : &norms) += 1;
             }
         }
-        if (folded + multiplied) {
-            buf_printf(out, "  %-10s %.*s scaled: %zu by the norm before, %zu by a Mul\n", names[n],
-                       STR_ARG(plural(out->arena, folded + multiplied, "input")), folded,
-                       multiplied);
+        const size_t all = norms + layers + multiplied;
+        if (all) {
+            buf_printf(out, "  %-10s %.*s scaled: %zu by the norm before, ", names[n],
+                       STR_ARG(plural(out->arena, all, "input")), norms);
+            if (layers) {
+                buf_printf(out, "%zu by the layer before, ", layers);
+            }
+            buf_printf(out, "%zu by a Mul\n", multiplied);
+            print_reasons(plan, names[n], out);
         }
     }
 }
@@ -132,7 +160,12 @@ void plan_inputs_dump(const Plan *plan, Buf *out) {
         buf_printf(out, "tie %zu %s of %.*s k %lld\n", i, tie->step->schema->name,
                    STR_ARG(str_safe(arena, tie->value->name)), (long long)tie->k);
         for (size_t k = 0; k < tie->folds.len; k++) {
-            buf_printf(out, "  into %.*s\n", STR_ARG(str_safe(arena, tie->folds.at[k]->name)));
+            const PlanFold *fold = &tie->folds.at[k];
+            buf_printf(out, "  into %.*s%s\n", STR_ARG(str_safe(arena, fold->value->name)),
+                       fold->solved ? " with its layer" : "");
+        }
+        if (tie->folds.len == 0) {
+            buf_printf(out, "  by a Mul: %.*s\n", STR_ARG(str_safe(out->arena, tie->why)));
         }
         buf_printf(out, "  layers");
         dump_layers(plan, tie->layers.at, tie->layers.len, out);

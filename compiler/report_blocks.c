@@ -45,9 +45,11 @@ static void put_tie(const PlanTie *tie, const SolvedTie *solved, Buf *out) {
         least = solved->s[i] < least ? solved->s[i] : least;
         most = solved->s[i] > most ? solved->s[i] : most;
     }
+    Buf where = buf_on(arena);
+    plan_tie_print(tie, &where);
     put_fact("factors",
-             str_format(arena, "%.4g to %.4g, %s", (double)least, (double)most,
-                        tie->folds.len ? "taken in by the norm" : "by a Mul"),
+             str_format(arena, "%.4g to %.4g, %.*s", (double)least, (double)most,
+                        STR_ARG(buf_view(&where))),
              out);
     if (solved->before > 0) {
         put_fact("error", change(solved->before, solved->after, arena), out);

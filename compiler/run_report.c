@@ -325,6 +325,10 @@ void run_report_calibration(Console *console, const Calibration *c, bool done) {
     if (fresh) {
         console_say(console, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)fresh,
                     fresh == 1 ? "" : "s", c->seconds, str_safe_c(s->arena, c->engine));
+        if (c->why_cpu.len && str_starts(c->args->device, STR("cuda"))) {
+            console_say(console, "the engine does not use the GPU: %s\n",
+                        str_safe_c(s->arena, c->why_cpu));
+        }
     }
 }
 

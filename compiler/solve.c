@@ -41,34 +41,65 @@ static bool gather_weights(TieWork *w) {
     return true;
 }
 
-static bool smooth_tie(TieWork *w, SolvedTie *out) {
-    const Value *alpha = step_value(w->tie->step, "alpha");
-    const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
-    if (given) {
-        float *amax = arena_many(w->arena, float, (size_t)w->tie->k);
-        memset(amax, 0, (size_t)w->tie->k * sizeof *amax);
-        for (size_t i = 0; i < w->count; i++) {
-            channel_widen(w->weights[i].w, w->weights[i].rows, w->tie->k, amax);
-        }
-        out->choice = alpha->type == VALUE_INT ? (double)alpha->integer : alpha->number;
-        smooth_scale(w->stat->channel_amax, amax, w->tie->k, out->choice, out->s);
-        return true;
+/* The largest weight that each channel meets. */
+static float *weight_maxima(const TieWork *w, int64_t taps) {
+    const int64_t columns = w->tie->k * taps;
+    float *amax = arena_many(w->arena, float, (size_t)columns);
+    memset(amax, 0, (size_t)columns * sizeof *amax);
+    for (size_t i = 0; i < w->count; i++) {
+        channel_widen(w->weights[i].w, w->weights[i].rows, columns, amax);
     }
+    for (int64_t i = 0; i < columns; i++) { /* in place: a channel lies before its columns */
+        amax[i / taps] = i % taps == 0 || amax[i] > amax[i / taps] ? amax[i] : amax[i / taps];
+    }
+    return amax;
+}
+
+static bool search_alpha(TieWork *w, int64_t taps, SolvedTie *out) {
     const int stream = w->first->stream;
     const Format *activation = stream >= 0 ? w->solve->plan->streams.at[stream].element : NULL;
+    const Str name = observation_gram(w->solve->seen, w->first->layer, w->arena)->name;
+    Stat *walk = stats_find(w->solve->stats, name);
+    const int64_t columns = w->tie->k * taps;
+    float *amax = arena_many(w->arena, float, (size_t)columns);
+    float *s = arena_many(w->arena, float, (size_t)columns);
+    for (int64_t i = 0; i < columns; i++) {
+        amax[i] = w->stat->channel_amax[i / taps];
+    }
     Smooth smooth = {.weights = w->weights,
                      .count = w->count,
-                     .k = w->tie->k,
-                     .gram = stat_gram(w->stat, 0),
-                     .tokens = (int64_t)w->stat->places,
-                     .amax = w->stat->channel_amax,
+                     .k = columns,
+                     .taps = taps,
+                     .gram = stat_gram(walk, 0),
+                     .tokens = (int64_t)walk->places,
+                     .amax = amax,
                      .activation = activation,
                      .steps = 20};
     SmoothReport report;
-    TRY(smooth_search(&smooth, out->s, &report, w->arena, w->spread));
+    TRY(smooth_search(&smooth, s, &report, w->arena, w->spread));
+    for (int64_t i = 0; i < w->tie->k; i++) {
+        out->s[i] = s[i * taps];
+    }
     out->choice = report.alpha;
     out->before = report.before;
     out->after = report.weight + report.activation;
+    return true;
+}
+
+static bool smooth_tie(TieWork *w, SolvedTie *out) {
+    const Value *alpha = step_value(w->tie->step, "alpha");
+    const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
+    /* of a convolution: walks that differ have factors of their own, so siblings are alike */
+    const Tensor *weight = w->first->layer->weight;
+    int64_t taps = 1;
+    for (int i = 2; i < weight->rank; i++) {
+        taps *= weight->dims[i];
+    }
+    if (!given) {
+        return search_alpha(w, taps, out);
+    }
+    out->choice = alpha->type == VALUE_INT ? (double)alpha->integer : alpha->number;
+    smooth_scale(w->stat->channel_amax, weight_maxima(w, taps), w->tie->k, out->choice, out->s);
     return true;
 }
 
@@ -153,7 +184,8 @@ static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) 
     const PlanLayer *first = &solve->plan->layers_planned.at[stream->layers.at[0]];
     const Stat *stat = solve_stat_of(solve, stream->value, stream->graph);
     if (stream->tie >= 0) {
-        *range = scaled_range(stat, &solve->plan->ties.at[stream->tie], solve->ties[stream->tie].s);
+        *range = scaled_range(solve_stat(solve, first), &solve->plan->ties.at[stream->tie],
+                              solve->ties[stream->tie].s);
         return true;
     }
     const Value *method = step_value(stream->calibrate, "method");
@@ -232,13 +264,21 @@ static bool absorb(Solve *solve, const Fact *fact) {
     const float *s = solve->ties[fact->index].s;
     const int64_t size = array_type(fact->type) ? (int64_t)array_type(fact->type)->bytes : 0;
     const uint8_t *old = NULL;
+    int64_t inner = 1; /* neighbours of one channel */
     if (fact->kind == FACT_ABSORBED) {
-        old = tensor_bytes(solve->s, tie->folds.at[fact->fold]->constant, solve->s->arena);
+        const PlanFold *fold = &tie->folds.at[fact->fold];
+        const Tensor *t = fold->value->constant;
+        old = tensor_bytes(solve->s, t, solve->s->arena);
         TRY(old);
+        for (int d = fold->axis + 1; d < t->rank; d++) {
+            inner *= t->dims[d];
+        }
     }
     for (int64_t i = 0; i < fact->count; i++) {
-        const float x = old ? (float)array_value(fact->type, old + i * size) : 1.0f;
-        array_put_float(fact->type, (double)(x / s[i % tie->k]), (char *)fact->bytes + i * size);
+        const float factor = s[i / inner % tie->k];
+        const double x = old ? array_value(fact->type, old + i * size) : 1.0;
+        const double y = fact->type == K_DOUBLE ? x / (double)factor : (double)((float)x / factor);
+        array_put_float(fact->type, y, (char *)fact->bytes + i * size);
     }
     return true;
 }

@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* What the layer adds, for each of its output channels. */
-static bool bias_of(Solve *solve, const PlanLayer *planned, Arena *arena, double **out) {
+static bool plain_bias(Solve *solve, const PlanLayer *planned, Arena *arena, double **out) {
     double *gain;
     if (planned->norm) {
         return batchnorm_factors(solve->s, planned->layer, planned->norm, arena, &gain, out);
@@ -41,6 +40,18 @@ static const float *weight_scales(const Solve *solve, const PlanLayer *planned) 
 static int32_t code_of(double bias, float scale) {
     const double x = nearbyint(bias / (double)scale);
     return x >= INT32_MAX ? INT32_MAX : x <= INT32_MIN ? INT32_MIN : (int32_t)x;
+}
+
+/* What the layer adds, for each of its output channels. */
+static bool bias_of(Solve *solve, const PlanLayer *planned, Arena *arena, double **out) {
+    TRY(plain_bias(solve, planned, arena, out));
+    const PlanTie *tie = planned->absorbs;
+    const float *s = tie ? solve->ties[tie - solve->plan->ties.at].s : NULL;
+    const int64_t count = planned->layer->weight->dims[planned->layer->channel_axis];
+    for (int64_t i = 0; s && i < count; i++) {
+        (*out)[i] /= (double)s[i];
+    }
+    return true;
 }
 
 static bool fill(Solve *solve, const Fact *fact) {

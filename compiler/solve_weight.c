@@ -19,7 +19,7 @@ Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *gra
 }
 
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
-    return solve_stat_of(solve, planned->layer->input, planned->layer->node->graph);
+    return stats_find(solve->stats, observation_input(solve->seen, planned->layer)->name);
 }
 
 bool solve_seen(Solve *solve, const PlanLayer *planned, const Stat *stat, Span needs) {
@@ -98,11 +98,10 @@ static void prune(const PlanLayer *planned, float *w, Arena *arena) {
     arena_reset(arena, mark);
 }
 
-/* Ties are of matrices. */
 static void scale_columns(const Layer *layer, const Tensor *t, const float *s, float *w) {
-    const int64_t width = t->dims[1];
+    const KernelView view = infer_view((IrType){t->type, t->rank, t->dims}, layer->reduce_axis);
     for (int64_t i = 0; i < t->count; i++) {
-        w[i] *= s[turned(layer) ? i / width : i % width];
+        w[i] *= s[i / view.inner % view.axis];
     }
 }
 
@@ -117,6 +116,18 @@ static bool take_norm_in(Solve *solve, const PlanLayer *planned, float *w, Arena
         w[i] = (float)((double)w[i] * gain[i / view.inner % view.axis]);
     }
     return true;
+}
+
+/* 1 / s of the tie that the layer writes for. Last of all steps, and only to what is stored: a
+ * search before it sees the weight of the float model, so no tie depends on another. */
+static void divide_outputs(const Solve *solve, const PlanLayer *planned, float *w) {
+    const Layer *layer = planned->layer;
+    const IrType type = {layer->weight->type, layer->weight->rank, layer->weight->dims};
+    const KernelView view = infer_view(type, layer->channel_axis);
+    const float *s = solve->ties[planned->absorbs - solve->plan->ties.at].s;
+    for (int64_t i = 0; i < layer->weight->count; i++) {
+        w[i] /= s[i / view.inner % view.axis];
+    }
 }
 
 /* In the tensor's order. */
@@ -135,7 +146,11 @@ static bool edit(Solve *solve, const PlanLayer *planned, const Step *until, floa
             scale_columns(planned->layer, t, solve->ties[planned->tie].s, w);
         }
     }
-    return !planned->norm || take_norm_in(solve, planned, w, arena);
+    TRY(!planned->norm || take_norm_in(solve, planned, w, arena));
+    if (planned->absorbs && !until) {
+        divide_outputs(solve, planned, w);
+    }
+    return true;
 }
 
 bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena *arena,
@@ -195,8 +210,14 @@ static const double *gram_of(WeightWork *w, int64_t group) {
     if (w->planned->tie < 0) {
         return gram;
     }
+    const float *factors = w->solve->ties[w->planned->tie].s;
+    const int64_t taps = k / w->solve->plan->ties.at[w->planned->tie].k; /* of each channel */
     double *scaled = arena_many(w->arena, double, (size_t)(k * k));
-    channel_scale_gram(gram, k, w->solve->ties[w->planned->tie].s, scaled);
+    float *s = arena_many(w->arena, float, (size_t)k);
+    for (int64_t i = 0; i < k; i++) {
+        s[i] = factors[i / taps];
+    }
+    channel_scale_gram(gram, k, s, scaled);
     return scaled;
 }
 

@@ -11,7 +11,7 @@ static const Param params[] = {
      .type = PARAM_CHOICE,
      .choices = "auto | never",
      .initial = "auto",
-     .doc = "where the inverse scale goes: into the norm before, or always a Mul"},
+     .doc = "where the inverse scale goes: into the norm or layer before, or always a Mul"},
     {.name = NULL},
 };
 

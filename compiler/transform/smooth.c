@@ -1,7 +1,8 @@
 /* smooth: what makes activations hard to store moves into the weights. Channel j of the input is
  * divided by s_j = max|x_j|^alpha / max|w_j|^(1 - alpha), row j of the weight multiplied by it
  * (SmoothQuant, Xiao et al. 2023, equation 4); layers that read one value share s. 1 / s goes into
- * the gain of the norm before where only they read it, else into a Mul. */
+ * the norm or the layer before where only they read what it makes, else into a Mul. A Conv has one
+ * s_j for each input channel, whatever its kernel. */
 #include "compiler/rescale.h"
 
 static const Param params[] = {
@@ -15,7 +16,7 @@ static const Param params[] = {
      .type = PARAM_CHOICE,
      .choices = "auto | never",
      .initial = "auto",
-     .doc = "where the inverse scale goes: into the norm before, or always a Mul"},
+     .doc = "where the inverse scale goes: into the norm or layer before, or always a Mul"},
     {.name = NULL},
 };
 

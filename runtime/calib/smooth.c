@@ -82,6 +82,19 @@ static double activation_error(const Smooth *t, const double *squares, const flo
     return sum * (double)t->tokens;
 }
 
+/* Columns of one channel get the largest of all of them. */
+static void join_taps(float *amax, int64_t k, int64_t taps) {
+    for (int64_t j = 0; taps > 1 && j < k; j += taps) {
+        float most = 0;
+        for (int64_t i = j; i < j + taps; i++) {
+            most = amax[i] > most ? amax[i] : most;
+        }
+        for (int64_t i = j; i < j + taps; i++) {
+            amax[i] = most;
+        }
+    }
+}
+
 bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena,
                    const Spread *spread) {
     const ArenaMark mark = arena_mark(arena);
@@ -99,6 +112,7 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
             rounded[rounded_count++] = t->weights[i];
         }
     }
+    join_taps(weight_amax, k, t->taps);
     bool done = true;
     double least = INFINITY;
     *report = (SmoothReport){.alpha = -1};

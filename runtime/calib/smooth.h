@@ -21,9 +21,11 @@ typedef struct Smooth {
     const ScaledWeight *weights; /* siblings; a grid without a format: stays float */
     size_t count;
     int64_t k;
+    int64_t taps; /* columns of one channel, which lie together and have one s: of a convolution's
+                   * weight the places of its kernel; 0 is 1 */
     const double *gram; /* [k][k], a sum over `tokens` */
     int64_t tokens;
-    const float *amax;        /* [k]: max |x| of each channel */
+    const float *amax;        /* [k]: max |x| of each column's channel */
     const Format *activation; /* of the input, one scale for the tensor; NULL: stays float */
     int steps;                /* alpha = 0, 1 / steps, ... SMOOTH_MOST_ALPHA; 20 */
 } Smooth;

@@ -188,7 +188,10 @@ static bool build(Session *s, Gpu *gpu, Jit *jit, JitProgram *built, Str *why) {
         built[i].text = gpu->programs.all.at[i].text;
     }
     TRY(jit_build(s, jit, gpu->arch, built, count, why));
+    gpu->start.nvrtc = jit_loading(jit);
     for (size_t i = 0; i < count; i++) {
+        const double took = built[i].seconds;
+        gpu->start.longest = took > gpu->start.longest ? took : gpu->start.longest;
         gpu->start.compiled += !built[i].cached;
         gpu->start.cached += built[i].cached;
     }
@@ -218,16 +221,20 @@ static bool open_all(Session *s, Gpu *gpu, Jit *jit, const GpuWish *wish, size_t
     return true;
 }
 
-Gpu *gpu_open(Session *s, const GpuWish *wish, const Kernel *kernels, size_t stride, size_t count,
-              Str *why) {
-    Gpu *gpu = arena_new(s->arena, Gpu);
+Jit *gpu_compiler(Session *s, const GpuWish *wish, Str *why) {
     Str no_cache = {0};
-    gpu->timed = wish->timed;
-    session_on_close(s, &gpu->cleanup, close_gpu, gpu);
     const JitOptions options = {
         .cache = wish->cache_root.len ? cubin_cache_open(s, wish->cache_root, &no_cache) : NULL,
         .threads = s->threads};
-    Jit *jit = jit_open(s, &options, why);
+    return jit_open(s, &options, why);
+}
+
+Gpu *gpu_open(Session *s, const GpuWish *wish, const Kernel *kernels, size_t stride, size_t count,
+              Str *why) {
+    Gpu *gpu = arena_new(s->arena, Gpu);
+    gpu->timed = wish->timed;
+    session_on_close(s, &gpu->cleanup, close_gpu, gpu);
+    Jit *jit = wish->compiler ? wish->compiler : gpu_compiler(s, wish, why);
     gpu_programs_collect(s->arena, kernels, stride, count, &gpu->programs);
     const bool open = jit && open_all(s, gpu, jit, wish, count, why);
     jit_close(s, jit);

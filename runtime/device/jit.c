@@ -23,6 +23,7 @@ struct Jit {
     JitLink link;
     JitOptions options;
     bool loaded, ready, landlock;
+    double loading; /* seconds until ready */
     int version;  /* of the NVRTC in the child, or, until it is loaded, of the one remembered */
     int recalled; /* -1: not tried yet */
     int architectures, at[NVRTC_ARCHITECTURES];
@@ -86,6 +87,10 @@ Str jit_path(const Jit *jit) {
     return jit->path;
 }
 
+double jit_loading(const Jit *jit) {
+    return jit->loading;
+}
+
 bool jit_confined(const Jit *jit) {
     return jit->landlock;
 }
@@ -114,6 +119,7 @@ static bool take_ready(Jit *jit, Str body) {
     }
     jit->ready = true;
     jit->landlock = ready.landlock != 0;
+    jit->loading = ready.seconds;
     return true;
 }
 

@@ -48,6 +48,8 @@ bool jit_supports(const Jit *jit, int arch);              /* after jit_ready */
 const int *jit_architectures(const Jit *jit, int *count); /* ascending; after jit_ready */
 Str jit_path(const Jit *jit);      /* where NVRTC lies; empty: not known; after jit_ready */
 bool jit_confined(const Jit *jit); /* Landlock is in force; after jit_ready */
+/* Seconds from jit_open until NVRTC was loaded; 0: nobody had to wait for it. */
+double jit_loading(const Jit *jit);
 /* Compiles what the cache lacks. False: `why` holds the log of the program that failed (a bug of
  * ours), with the lines around the place, or says what happened to the child (a limit, a crash, a
  * signal); a child that is gone stays gone, and what the cache has is still given. */

@@ -29,6 +29,7 @@ typedef struct Child {
     pthread_cond_t work;
     Job *first, **last; /* queue */
     int queued, started, idle, running;
+    double born; /* clock_seconds */
 } Child;
 
 /* ---- frames */
@@ -358,12 +359,13 @@ static void begin(Child *c) {
     if (!confine_end(c->how.sys, &limits, &landlock)) {
         give_up(STR("the compiler's process could not be confined"));
     }
-    const WireReady ready = {landlock};
+    const WireReady ready = {.landlock = landlock, .seconds = clock_seconds() - c->born};
     say(WIRE_READY, &ready, sizeof ready, STR(""));
     arena_close(arena);
 }
 
 _Noreturn void jit_child_run(const JitChild *how) {
+    const double born = clock_seconds();
     AllocGuard guard;
     alloc_guard_push(&guard);
     if (setjmp(guard.jump)) {
@@ -374,6 +376,7 @@ _Noreturn void jit_child_run(const JitChild *how) {
     }
     Child *c = mem_alloc(sizeof *c);
     c->how = *how;
+    c->born = born;
     c->last = &c->first;
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->sending, NULL);

@@ -1,6 +1,5 @@
 /* See jit_link.h. The socket does not block on this side. */
 #include "runtime/device/jit_link.h"
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -100,19 +99,34 @@ static void count_task(void *user, const char *name) {
     *(int *)user += name[0] != '.';
 }
 
-/* A child has only the thread that forked; locks that others held would stay locked in it. */
-static void assert_one_thread(const Session *s) {
+static int count_tasks(const Session *s) {
     int tasks = 0;
-    if (s->sys->list("/proc/self/task", count_task, &tasks) == 0) {
-        assert(tasks <= 1);
+    return s->sys->list("/proc/self/task", count_task, &tasks) == 0 ? tasks : 1;
+}
+
+/* A child has only the thread that forked; locks that others held would stay locked in it. None of
+ * ours runs any more (one that was joined may be listed for a moment), but libraries that were
+ * loaded with us may have started some. */
+static bool one_thread(Session *s, Str *why) {
+    int tasks = count_tasks(s);
+    for (int i = 0; tasks > 1 && i < SLICE; i++) {
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+        tasks = count_tasks(s);
     }
+    if (tasks > 1) {
+        *why = str_format(s->arena,
+                          "no process for the compiler: this one has %d threads already, of "
+                          "libraries loaded with it (LD_PRELOAD?)",
+                          tasks);
+    }
+    return tasks <= 1;
 }
 
 bool jit_link_open(Session *s, JitLink *link, void (*run)(const JitChild *), int threads,
                    int seconds, Str *why) {
     int ends[2];
     *link = (JitLink){.fd = -1, .seconds = seconds};
-    assert_one_thread(s);
+    TRY(one_thread(s, why));
     link->in = arena_open();
     link->out = arena_open();
     link->queue = buf_on(link->out);

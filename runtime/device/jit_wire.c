@@ -30,7 +30,8 @@ bool wire_loaded(Str body, WireLoaded *out, Str *path) {
 }
 
 bool wire_ready(Str body, WireReady *out) {
-    return take(&body, out, sizeof *out) && body.len == 0 && out->landlock <= 1;
+    return take(&body, out, sizeof *out) && body.len == 0 && out->landlock <= 1 &&
+           isfinite(out->seconds);
 }
 
 bool wire_program(Str body, WireProgram *out, Str *text) {

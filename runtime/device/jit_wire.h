@@ -41,7 +41,8 @@ typedef struct WireLoaded {
 } WireLoaded;
 
 typedef struct WireReady {
-    uint32_t landlock; /* 0 or 1 */
+    uint32_t landlock, unused; /* 0 or 1 */
+    double seconds;            /* from the fork on */
 } WireReady;
 
 typedef struct WireProgram {

@@ -14,6 +14,7 @@ import cases_cli  # noqa: F401
 import cases_data  # noqa: F401
 import cases_emit  # noqa: F401
 import cases_evaluate  # noqa: F401
+import cases_fold  # noqa: F401
 import cases_placement  # noqa: F401
 import cases_hostile  # noqa: F401
 import cases_tiny  # noqa: F401

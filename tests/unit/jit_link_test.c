@@ -5,6 +5,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/device/jit_link.h"
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -254,12 +255,38 @@ static void an_ignored_signal_does_not_matter(void **state) {
     session_close(s);
 }
 
+static void *wait_for_end(void *user) {
+    pthread_mutex_lock(user);
+    pthread_mutex_unlock(user);
+    return NULL;
+}
+
+static void a_process_with_threads_is_not_forked(void **state) {
+    (void)state;
+    Session *s = session_open(&sys_real);
+    pthread_mutex_t end = PTHREAD_MUTEX_INITIALIZER;
+    pthread_t thread;
+    JitLink link;
+    Str why = {0};
+    pthread_mutex_lock(&end);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_end, &end), 0);
+    assert_false(jit_link_open(s, &link, hangs_up, 2, 20, &why));
+    assert_non_null(strstr(str_c(s->arena, why), "has 2 threads already"));
+    jit_link_close(&link);
+    pthread_mutex_unlock(&end);
+    pthread_join(thread, NULL);
+    link = opened(s, hangs_up);
+    jit_link_close(&link);
+    session_close(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_children_are_ended),
         cmocka_unit_test(frames_arrive_whole),
         cmocka_unit_test(the_child_knows_its_limits),
         cmocka_unit_test(an_ignored_signal_does_not_matter),
+        cmocka_unit_test(a_process_with_threads_is_not_forked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

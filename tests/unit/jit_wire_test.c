@@ -41,7 +41,7 @@ static void whole_bodies_are_read(void **state) {
     WireLoaded l;
     WireResult r;
     WireProgram p;
-    WireReady ready = {1};
+    WireReady ready = {.landlock = 1, .seconds = 0.5};
     Str a, b;
     assert_true(wire_loaded(make(&loaded, sizeof loaded, "/path"), &l, &a));
     assert_memory_equal(&l, &loaded, sizeof l);
@@ -63,7 +63,7 @@ static void other_lengths_are_refused(void **state) {
     WireLoaded l;
     WireResult r;
     WireProgram p;
-    WireReady ready = {1};
+    WireReady ready = {.landlock = 1, .seconds = 0.5};
     Str a, b;
     for (size_t n = 0; n < sizeof loaded + 5; n++) {
         make(&loaded, sizeof loaded, "/path");
@@ -139,7 +139,9 @@ static void numbers_out_of_range_are_refused(void **state) {
     REFUSED_PROGRAM(x.arch = 10000);
     REFUSED_PROGRAM(x.specific = 2);
     REFUSED_PROGRAM(x.ptx = UINT32_MAX);
-    WireReady ready = {2};
+    WireReady ready = {.landlock = 2};
+    assert_false(wire_ready(make(&ready, sizeof ready, ""), &ready));
+    ready = (WireReady){.seconds = (double)NAN};
     assert_false(wire_ready(make(&ready, sizeof ready, ""), &ready));
     assert_true(wire_head((WireHead){WIRE_FAILED, 0}));
     assert_true(wire_head((WireHead){WIRE_RESULT, WIRE_BODY}));

@@ -51,6 +51,38 @@ static void what_steps_need(void **state) {
     }
 }
 
+/* Channels of a convolution's input lie along axis 1, those of a product's along the last. */
+static void what_convolutions_need(void **state) {
+    (void)state;
+    static const char both[] =
+        "opset 21\ninput x float 1 8 8\noutput y float 1 4 8\noutput z float 1 8 16\n"
+        "weight c float 4 8 3\nweight w float 8 16\nRelu x -> r /act/Relu\n"
+        "Conv r c -> y /conv/Conv pads=1,1\nMatMul r w -> z /q/MatMul\n";
+    static const struct {
+        const char *recipe, *expected;
+    } rows[] = {
+        {DATA "on conv { smooth(alpha = 0.5); quantize(weight = int8, input = int8) }",
+         "r: range channels, channels along axis 1\n"},
+        {DATA "on conv { smooth; quantize(weight = int8, round = gptq) }",
+         "r@conv 3/1/1/1/1 group 1: gram\nr: channels, channels along axis 1\n"},
+        {DATA "on all & (conv | linear) { smooth(alpha = 0.5); quantize(weight = int8) }",
+         "r: channels, channels along axis 1\nr@last axis: channels\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        World w = world_text(both);
+        const ObservationList all = observed(&w, rows[i].recipe);
+        expect_text(&all, w.s->arena, rows[i].expected);
+        const Observation *conv = observation_input(&all, &w.layers->all.at[1]);
+        assert_true(conv->channels && conv->behind == 1);
+        if (i == 2) { /* two statistics of one value, under two names */
+            const Observation *product = observation_input(&all, &w.layers->all.at[2]);
+            assert_true(product->channels && product->behind == 0);
+            assert_false(str_eq(product->name, conv->name));
+        }
+        world_close(&w);
+    }
+}
+
 static void the_instrumented_model(void **state) {
     (void)state;
     World w = world_text(model);
@@ -90,6 +122,7 @@ static void the_instrumented_model(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_steps_need),
+        cmocka_unit_test(what_convolutions_need),
         cmocka_unit_test(the_instrumented_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,13 +39,16 @@ static void for_people(void **state) {
            "  inputs     2 values of 3 layers in int8, range by max of each channel\n"
            "  inputs     1 value of 1 layer in fp8, range by percentile(p = 99.9)\n"
            "  smooth     2 inputs scaled: 1 by the norm before, 1 by a Mul\n"
+           "             a Mul: others read the value, too\n"
            "  gptq       1 weight rounded by it\n"
            "  calibrate  calib: one pass over the data\n");
     expect(
         plan_inputs_print,
         "data d = random(seed = 0)\ncalibrate(data = d)\non linear { awq\nquantize(weight = int4 "
         "per block(32), round = adaround) }\nexpect cosine > 0.9\n",
-        "  awq        3 inputs scaled: 1 by the norm before, 2 by a Mul\n"
+        "  awq        3 inputs scaled: 1 by the norm before, 1 by the layer before, 1 "
+        "by a Mul\n"
+        "             a Mul: others read the value, too\n"
         "  adaround   4 weights rounded by it\n"
         "  calibrate  d: one pass over the data\n"
         "  evaluate   the last tenth of d: the float model and the new one\n");
@@ -59,7 +62,7 @@ static void as_stable_text(void **state) {
     expect(plan_inputs_dump, "on linear { quantize(weight = int8) }\n", "");
     expect(plan_inputs_dump, stack,
            "tie 0 smooth of n k 64\n  into g\n  layers q k\n"
-           "tie 1 smooth of m k 64\n  layers up\n"
+           "tie 1 smooth of m k 64\n  by a Mul: others read the value, too\n  layers up\n"
            "stream 0 of n tie 0 int8 range percentile(p = 99.9) type float32\n  layers q k\n"
            "stream 1 of m tie 1 int8 range percentile(p = 99.9) type float32\n  layers up\n"
            "stream 2 of t e4m3 range percentile(p = 99.9) type float32\n  layers head\n");

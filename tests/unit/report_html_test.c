@@ -167,7 +167,8 @@ static void a_page_of_calibration(void **state) {
     has(&b, "<h3>a&quot;onload&#39;x</h3>");
     has(&b, "<dt>awq</dt><dd>no factors are better than none</dd>");
     has(&b, "<dt>awq</dt><dd>exponent 0.35</dd>");
-    has(&b, "<dd>0 to 2, by a Mul</dd>");
+    has(&b, "<dd>0 to 2, by a Mul: nothing in the graph computes it</dd>");
+    has(&b, "<dd>0 to 2, in l.0.&lt;script&gt;alert(1)&lt;");
     has(&b, "<dd>6 instead of 8 (-25.0%)</dd>");
     has(&b, "<dd>percentile(p = 99.5)</dd>");
     /* bars of 1 from -2 on, cut at -1.5 and 1.5: half of 1, half of 70, all of 3, of 169 */

@@ -113,9 +113,48 @@ static void degenerate_inputs_stay_as_they_are(void **state) {
     arena_close(l.arena);
 }
 
+/* Columns of one channel have one s: that of the largest weight of them all. */
+static void taps_share_their_factor(void **state) {
+    (void)state;
+    RandomLayer l = random_layer(16, 24, 200, true);
+    const Grid g = {format("int8"), GRANULE_CHANNEL, 0, K_FLOAT, METHOD_MAX};
+    const ScaledWeight one = {&g, l.w, l.rows};
+    for (int64_t j = 0; j < l.k; j++) { /* of one channel: one maximum */
+        float most = 0;
+        for (int64_t i = j / 4 * 4; i < j / 4 * 4 + 4; i++) {
+            most = fmaxf(most, l.amax[i]);
+        }
+        l.amax[j] = most;
+    }
+    Smooth smooth = {.weights = &one,
+                     .count = 1,
+                     .k = l.k,
+                     .taps = 4,
+                     .gram = l.gram,
+                     .tokens = l.tokens,
+                     .amax = l.amax,
+                     .activation = format("int8"),
+                     .steps = 20};
+    float s[24], wanted[24], w[24] = {0};
+    SmoothReport report;
+    assert_true(smooth_search(&smooth, s, &report, l.arena, NULL));
+    assert_true(report.alpha >= 0);
+    channel_widen(l.w, l.rows, l.k, w);
+    for (int64_t j = 0; j < l.k; j++) {
+        const float *of = w + j / 4 * 4;
+        const float a = of[0] > of[1] ? of[0] : of[1], b = of[2] > of[3] ? of[2] : of[3];
+        wanted[j] = a > b ? a : b;
+    }
+    memcpy(w, wanted, sizeof w);
+    smooth_scale(l.amax, w, l.k, report.alpha, wanted);
+    assert_memory_equal(s, wanted, sizeof s);
+    arena_close(l.arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_formula_and_its_guards),
                                        cmocka_unit_test(the_search_finds_what_is_good),
-                                       cmocka_unit_test(degenerate_inputs_stay_as_they_are)};
+                                       cmocka_unit_test(degenerate_inputs_stay_as_they_are),
+                                       cmocka_unit_test(taps_share_their_factor)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
