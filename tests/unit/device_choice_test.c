@@ -12,7 +12,7 @@ static const char *unset(const char *name) {
 static DeviceChoice chosen(const char *device, const Schedule *schedule) {
     const Args args = {.device = str_from(device), .gpu = -1};
     DeviceChoice choice;
-    assert_true(device_choose(s, &args, schedule, unset, false, &choice));
+    assert_true(device_choose(s, &args, schedule, unset, false, NULL, &choice));
     assert_null(choice.gpu);
     assert_str(choice.name, "host");
     return choice;
