@@ -4,6 +4,7 @@
 #include "compiler/bind_parts.h"
 #include "compiler/conv_view.h"
 #include "compiler/placement.h"
+#include "runtime/base/sanitize.h"
 #include <string.h>
 
 static bool is_step(const Step *step, const char *name) {
@@ -280,6 +281,38 @@ static int tie_of(Bind *b, Map *known, int index) {
     return tie;
 }
 
+/* Searches for factors weigh errors of rounding, so something has to be rounded. */
+static bool has_errors(const Plan *plan, const PlanTie *tie) {
+    const bool awq = is_step(tie->step, "awq");
+    const Value *alpha = step_value(tie->step, "alpha");
+    bool found = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
+    for (size_t i = 0; i < tie->layers.len && !found; i++) {
+        const PlanLayer *planned = &plan->layers_planned.at[tie->layers.at[i]];
+        found = planned->quantized || (!awq && wished_format(planned, "input"));
+    }
+    return found;
+}
+
+/* Said once of a step. */
+static void check_tie(Bind *b, const PlanTie *tie) {
+    bool fine = has_errors(b->plan, tie);
+    for (const PlanTie *earlier = b->plan->ties.at; earlier < tie && !fine; earlier++) {
+        fine = earlier->step == tie->step && !has_errors(b->plan, earlier);
+    }
+    if (fine) {
+        return;
+    }
+    const bool awq = is_step(tie->step, "awq");
+    const PlanLayer *first = &b->plan->layers_planned.at[tie->layers.at[0]];
+    Diag *d = diag_error(b->s, "E0404", tie->step->name_span, "`%s` has no format to prepare for",
+                         tie->step->schema->name);
+    diag_label(d, "no step stores %s %s in a format", awq ? "the weight of" : "weight or input of",
+               str_safe_c(b->s->arena, first->layer->path));
+    diag_help(d, "add a step after it:  quantize(weight = int8 per channel)%s",
+              awq ? "" : "      or give an alpha");
+    b->failed = true;
+}
+
 void bind_inputs(Bind *b) {
     Map ties = map_on(b->s->arena);
     Plan *plan = b->plan;
@@ -293,6 +326,9 @@ void bind_inputs(Bind *b) {
             return;
         }
         planned->tie = tie_of(b, &ties, (int)i);
+    }
+    for (size_t i = 0; i < plan->ties.len; i++) {
+        check_tie(b, &plan->ties.at[i]);
     }
     bind_folds(b);
     bind_streams(b);

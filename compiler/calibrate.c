@@ -97,6 +97,22 @@ static bool refuse_file(Pass *p, const char *wrong) {
     return false;
 }
 
+static void begin_anew(Pass *p, const char *why) {
+    stats_close(p->c->stats);
+    p->c->stats = NULL;
+    p->c->kept = false;
+    p->c->why_new = why;
+}
+
+/* The data's identity knows no batches: what is not complete must end where one of ours does. */
+static bool goes_on(const Pass *p) {
+    const Stats *kept = p->c->stats;
+    const uint64_t batches = (uint64_t)dataset_batches(p->data);
+    return kept->complete ||
+           (kept->batches <= batches &&
+            kept->samples == (uint64_t)dataset_samples_in(p->data, (int64_t)kept->batches));
+}
+
 /* Statistics of the same model, data and wish that an earlier run has kept; NULL: none. */
 static bool take_kept(Pass *p, const StatsIdentity *id) {
     Session *s = p->s;
@@ -110,8 +126,9 @@ static bool take_kept(Pass *p, const StatsIdentity *id) {
         TRY(why); /* else it is reported */
         const char *wrong = NULL;
         Stats *others = morstat_open(s, p->c->stats_path, NULL, &wrong);
-        TRY(others || (wrong && refuse_file(p, wrong)));
-        if (p->c->args->stats.len && fits_merged(others, id)) {
+        const bool ours = others || (wrong && strcmp(wrong, MORSTAT_OTHER_VERSION) == 0);
+        TRY(ours || (wrong && refuse_file(p, wrong)));
+        if (others && p->c->args->stats.len && fits_merged(others, id)) {
             p->c->stats = others;
         } else {
             stats_close(others);
@@ -119,6 +136,9 @@ static bool take_kept(Pass *p, const StatsIdentity *id) {
     }
     p->c->kept = p->c->stats != NULL;
     p->c->why_new = p->c->stats ? NULL : why;
+    if (p->c->kept && !goes_on(p)) {
+        begin_anew(p, "was begun with batches of another size");
+    }
     return true;
 }
 
@@ -163,7 +183,8 @@ static bool fail(Pass *p, const char *what, Str why) {
     return false;
 }
 
-static bool open_model(Pass *p) {
+/* One set of statistics has one engine: another may give other bits. */
+static bool open_engine(Pass *p) {
     Session *s = p->s;
     const EngineWish wish = device_engine(p->c->args, p->c->get);
     p->engine = engine_need(s, &wish, p->at);
@@ -171,6 +192,14 @@ static bool open_model(Pass *p) {
     p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(p->engine)),
                               engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
     p->c->why_cpu = engine_why_cpu(p->engine);
+    if (p->c->stats && !str_eq(p->c->stats->engine, p->c->engine)) {
+        begin_anew(p, "was begun by another engine");
+    }
+    return true;
+}
+
+static bool open_model(Pass *p) {
+    Session *s = p->s;
     TRY(instrument(s, p->arena, p->c->model_path, &p->c->seen, &p->instrumented));
     p->observer = (EngineObserver){p, see};
     const EngineLoad load = {.bytes = p->instrumented.bytes,
@@ -231,6 +260,7 @@ static bool run_data(Pass *p) {
         }
         TRY(run_batch(p, i, inputs, tensors, in));
         stats->batches++;
+        stats->samples = (uint64_t)dataset_samples_in(p->data, i + 1);
     }
     stats->complete = true;
     return dataset_unchanged(s, p->data) && keep(p);
@@ -240,27 +270,28 @@ static void begin_statistics(Pass *p, const StatsIdentity *id) {
     Calibration *c = p->c;
     if (!c->stats) {
         c->stats = stats_open(p->s, id);
+        c->stats->engine = c->engine;
         for (size_t i = 0; i < c->seen.len; i++) {
             stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
         }
     }
-    const int64_t batches = dataset_batches(p->data);
-    const int64_t part = batches ? c->samples * (int64_t)c->stats->batches / batches : 0;
-    c->resumed = c->stats->complete ? c->samples : part;
+    c->resumed = (int64_t)c->stats->samples;
+    c->samples = c->stats->complete ? c->resumed : dataset_samples(p->data);
 }
 
 bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
     const double begin = clock_seconds();
     c->seen = observations(plan, s->arena);
     Pass *p = c->pass = arena_new(s->arena, Pass);
-    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span, .arena = arena_open()};
+    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span};
+    p->arena = session_arena_open(s);
     StatsIdentity id = {0};
-    const bool ok = open_data(p) && identify(p, &id) && take_kept(p, &id);
+    bool ok = open_data(p) && identify(p, &id) && take_kept(p, &id);
+    c->seconds = clock_seconds() - begin;
+    ok = ok && ((c->stats && c->stats->complete) || open_engine(p));
     if (ok) {
-        c->samples = dataset_samples(p->data);
         begin_statistics(p, &id);
     }
-    c->seconds = clock_seconds() - begin;
     if (!ok || (!c->stats->complete && !open_model(p))) {
         calibrate_close(s, c);
         return false;
@@ -288,5 +319,5 @@ void calibrate_close(Session *s, Calibration *c) {
         model_close(p->instrumented.model);
     }
     dataset_close(s, p->data);
-    arena_close(p->arena);
+    session_arena_close(s, p->arena);
 }

@@ -22,7 +22,7 @@ typedef struct Calibration {
     Str why_cpu;              /* the engine has no CUDA, or it does not work: the reason */
     bool kept;                /* the .morstat was taken, whole or as far as it goes */
     const char *why_new;      /* a .morstat that was there was not: continues "the file " */
-    int64_t samples, resumed; /* of the data; about so many of them in the .morstat already */
+    int64_t samples, resumed; /* of the data; so many of them are in the .morstat already */
     double seconds;
     struct CalibrationPass *pass; /* while it is open */
 } Calibration;

@@ -143,7 +143,7 @@ static inline bool stream_measured(const PlanStream *stream) {
 int64_t stream_opset(const PlanStream *stream);
 
 /* Recipe x model -> plan: all errors of moment "bind" (E03xx, E04xx, E05xx, static E0901). */
-bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out);
+bool bind_plan(Session *s, const Recipe *recipe, const Layers *layers, Plan **out);
 
 void plan_print(const Plan *plan, Buf *out);           /* for people: `morc plan` */
 void plan_dump(const Plan *plan, Buf *out);            /* stable text: `-d plan`, golden */

@@ -5,6 +5,7 @@
 #include "compiler/infer.h"
 #include "compiler/weight_rows.h"
 #include "kernels/scale.h"
+#include "runtime/base/sanitize.h"
 #include "runtime/calib/adaround.h"
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/channel_scale.h"
@@ -21,6 +22,19 @@ Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *gra
 
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
     return stats_find(solve->stats, observation_input(solve->seen, planned->layer)->name);
+}
+
+bool solve_seen(Solve *solve, const PlanLayer *planned, const Stat *stat, Span needs) {
+    if (stat->rows > 0) {
+        return true;
+    }
+    Session *s = solve->s;
+    Diag *d = diag_error(s, "E0706", needs, "the input of %s has not been seen",
+                         str_safe_c(s->arena, planned->layer->path));
+    diag_note(d, "tensor \"%s\" is read in no batch: a branch that the data do not take",
+              str_safe_c(s->arena, stat->name));
+    diag_help(d, "add data that reach the layer, or leave it out of the rule");
+    return false;
 }
 
 Grid solve_grid(const PlanLayer *planned) {
@@ -285,6 +299,9 @@ static bool decide(WeightWork *w) {
     if (!planned->quantized || !(learned || clip)) {
         return true;
     }
+    const Observation *seen = observation_gram(w->solve->seen, planned->layer, w->arena);
+    const Span needs = learned ? planned->round_value->span : planned->awq_step->span;
+    TRY(solve_seen(w->solve, planned, stats_find(w->solve->stats, seen->name), needs));
     const Grid grid = solve_grid(planned);
     w->given = true;
     w->columns = w->rows.w;
@@ -357,7 +374,7 @@ bool solve_weights(Solve *solve, const Spread *spread) {
             s->progress(s->progress_user, "solve", i, solve->solved->len);
         }
         Solved *one = &solve->solved->at[i];
-        WeightWork w = {.solve = solve, .spread = spread, .arena = arena_open()};
+        WeightWork w = {.solve = solve, .spread = spread, .arena = session_arena_open(s)};
         w.planned = &solve->plan->layers_planned.at[one->layer];
         w.shape = weight_rows(w.planned->layer);
         bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
@@ -365,7 +382,7 @@ bool solve_weights(Solve *solve, const Spread *spread) {
         for (; ok && i < solve->solved->len && str_eq(solve->solved->at[i].name, name); i++) {
             ok = encode(&w, &solve->solved->at[i]);
         }
-        arena_close(w.arena);
+        session_arena_close(s, w.arena);
         TRY(ok);
     }
     return true;

@@ -17,6 +17,9 @@ Grid solve_grid(const PlanLayer *planned);
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned);
 Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *graph);
 
+/* Has any batch reached the layer? E0706 at what needs its statistics if not. */
+bool solve_seen(Solve *solve, const PlanLayer *planned, const Stat *stat, Span needs);
+
 /* All weights of Solve.solved. */
 bool solve_weights(Solve *solve, const Spread *spread);
 

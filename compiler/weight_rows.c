@@ -13,7 +13,9 @@ WeightRows weight_rows(const Layer *layer) {
     shape.groups =
         transposed ? layer->groups : 1; /* others have their groups in the rows already */
     shape.rows = t->dims[layer->channel_axis] * shape.groups;
-    shape.k = t->count / shape.rows;
+    /* a weight may have no outputs, and a kernel no places */
+    shape.k = shape.rows > 0 ? t->count / shape.rows : 0;
+    shape.taps = shape.taps > 0 ? shape.taps : 1;
     return shape;
 }
 

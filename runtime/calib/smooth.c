@@ -114,8 +114,13 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
     float *weight_amax = arena_many(arena, float, (size_t)k);
     double *squares = arena_many(arena, double, (size_t)k);
     add_column_squares(t, squares);
+    ScaledWeight *rounded = arena_many(arena, ScaledWeight, t->count + 1);
+    size_t rounded_count = 0;
     for (size_t i = 0; i < t->count; i++) {
         channel_widen(t->weights[i].w, t->weights[i].rows, k, weight_amax);
+        if (t->weights[i].grid->format) {
+            rounded[rounded_count++] = t->weights[i];
+        }
     }
     join_taps(weight_amax, k, t->taps);
     bool done = true;
@@ -130,7 +135,7 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
             smooth_scale(t->amax, weight_amax, k, alpha, trial);
         }
         double weight = 0;
-        done = channel_scale_loss(t->weights, t->count, k, g, trial, &weight, arena, spread);
+        done = channel_scale_loss(rounded, rounded_count, k, g, trial, &weight, arena, spread);
         const double activation = activation_error(t, squares, trial);
         if (step < 0 || weight + activation < least) {
             least = weight + activation;

@@ -24,7 +24,7 @@ void smooth_scale(const float *activation_amax, const float *weight_amax, int64_
 #define SMOOTH_TYPICAL_ROW 3.0
 
 typedef struct Smooth {
-    const ScaledWeight *weights; /* siblings */
+    const ScaledWeight *weights; /* siblings; a grid without a format: stays float */
     size_t count;
     int64_t k;
     int64_t taps; /* columns of one channel, which lie together and have one s: of a convolution's

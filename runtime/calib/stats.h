@@ -84,7 +84,9 @@ typedef struct StatsIdentity {
 typedef struct Stats {
     Session *session;
     StatsIdentity identity;
+    Str engine;           /* that gave the values: "ONNX Runtime 1.32.0, CPU"; the session's */
     uint64_t batches;     /* of the data that are in, which is where a resumed run goes on */
+    uint64_t samples;     /* in these batches */
     bool complete;        /* the data has no more */
     Map by_name;          /* of Stat *, in the order of stats_add */
     pthread_mutex_t lock; /* of scratch: batches may come from several threads of an engine */

@@ -1,21 +1,8 @@
 /* stats: a set through several batches against the law, what is refused, memory, merging. */
 #include "tests/unit/stat_law.h"
-#include "runtime/base/alloc.h"
+#include "tests/unit/one_session.h"
 
-static Session *s;
 static const StatsIdentity identity = {.model = {1}, .data = {2}, .asked = {3}};
-
-static int setup(void **state) {
-    (void)state;
-    s = session_open(&sys_real);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    session_close(s);
-    return alloc_live() == 0 ? 0 : -1;
-}
 
 static Stats *open_set(void) {
     return stats_open(s, &identity);
