@@ -81,7 +81,8 @@ static Onnx__AttributeProto *attribute(Apply *a, const IrAttr *attr) {
 
 /* Name of an operand in the graph; "" where it is absent. */
 static char *operand_name(Apply *a, const IrValue *value) {
-    return (char *)str_c(a->arena, value ? ir_text(value->op, "name") : STR(""));
+    const char *key = value && ir_attr(value->op, "output") ? "output" : "name";
+    return (char *)str_c(a->arena, value ? ir_text(value->op, key) : STR(""));
 }
 
 /* Op, domain, inputs and attributes of a node or replace op; the caller adds name and outputs. */
@@ -109,8 +110,12 @@ static void apply_node(Apply *a, const IrOp *op) {
     Onnx__NodeProto *proto = node_proto(a, op);
     proto->name = (char *)str_c(a->arena, ir_text(op, "name"));
     proto->output = arena_many(a->arena, char *, 1);
-    proto->output[proto->n_output++] = proto->name;
-    edit_insert_before(node_of(a, op, "before"), proto);
+    proto->output[proto->n_output++] = operand_name(a, ir_value_of(op));
+    if (ir_attr(op, "behind")) {
+        edit_insert_behind(node_of(a, op, "behind"), proto);
+    } else {
+        edit_insert_before(node_of(a, op, "before"), proto);
+    }
 }
 
 static void apply_replace(Apply *a, const IrOp *op) {
@@ -148,11 +153,13 @@ static void apply_op(Apply *a, const IrOp *op) {
         edit_replace_payload(weight_of(a), tag_of(a, op->args.at[0]));
     } else if (op->info == IR_OP(node)) {
         apply_node(a, op);
+    } else if (op->info == IR_OP(rename)) {
+        edit_rename_output(node_of(a, op, "node"), ir_text(op, "name"));
     } else if (op->info == IR_OP(replace)) {
         apply_replace(a, op);
     } else if (op->info == IR_OP(use)) {
         edit_node_input(node_of(a, op, "node"), (int)ir_int(op, "slot", 0),
-                        ir_text(op->args.at[0]->op, "name"));
+                        str_from(operand_name(a, op->args.at[0])));
     } else if (op->info == IR_OP(absorb)) {
         apply_absorb(a, op);
     } else if (op->info == IR_OP(drop)) {

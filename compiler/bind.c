@@ -357,7 +357,7 @@ static void publish_rules(Bind *b) {
     }
 }
 
-bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
+bool bind_plan(Session *s, const Recipe *recipe, const Layers *layers, Plan **out) {
     Bind b = {.s = s, .recipe = recipe, .layers = layers};
     b.plan = *out = arena_new(s->arena, Plan);
     b.plan->recipe = recipe;

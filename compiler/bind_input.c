@@ -4,6 +4,7 @@
 #include "compiler/bind_parts.h"
 #include "compiler/conv_view.h"
 #include "compiler/placement.h"
+#include "runtime/base/sanitize.h"
 #include <string.h>
 
 static bool is_step(const Step *step, const char *name) {
@@ -19,9 +20,17 @@ static bool is_product(const Layer *layer) {
            layer->input && node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
 }
 
+/* x W with x on the left: each row of x goes through by itself. */
+static bool multiplies_rows(const Layer *layer) {
+    const Node *node = layer->node;
+    return layer->roles & ROLE_LINEAR && layer->weight && layer->input &&
+           node->inputs[0] == layer->input && node_int(node, "transA", 0) == 0;
+}
+
 /* smooth: every channel of a convolution's input meets weights of its own. */
 static bool has_columns(const Layer *layer) {
-    const bool conv = conv_view_fits(layer) && layer->groups == 1;
+    const bool conv =
+        str_is(layer->node->op, "Conv") && conv_view_fits(layer) && layer->groups == 1;
     return is_product(layer) || (conv && can_stream(layer->input));
 }
 
@@ -53,10 +62,14 @@ bool bind_weightless_step(const Step *step) {
 
 static const char *format_problem(const FormatValue *f) {
     const Format *element = format_find(f->element.data, f->element.len);
-    if (f->dynamic || f->per == PER_TOKEN) {
-        return "scales that are computed at run time are not in this build: say `per tensor`";
+    if (f->per == PER_TOKEN && !f->dynamic) {
+        return "scales of tokens are found at run time: say `per token dynamic`";
     }
-    const bool plain = (f->per == PER_DEFAULT || f->per == PER_TENSOR) && !f->scale;
+    const bool one = f->per == PER_DEFAULT || f->per == PER_TENSOR;
+    if (f->dynamic && !one && f->per != PER_TOKEN) {
+        return "scales that are found at run time are `per tensor dynamic` or `per token dynamic`";
+    }
+    const bool plain = (one || f->per == PER_TOKEN) && !f->scale;
     if (!plain || !element || element->scale_only || element->bits != 8) {
         return "inputs and outputs are stored with one scale and 8 bits: `int8`, `uint8`, `fp8` or "
                "`e5m2`";
@@ -74,6 +87,9 @@ static const char *bias_problem(const PlanLayer *planned, const Step *step) {
     if (!codes || !input || !str_is(input->element, "int8")) {
         return "a bias in int32 is for int8 weights, per tensor or channel, under an int8 input";
     }
+    if (input->dynamic) {
+        return "a bias in int32 is in units of the input's scale, which is found at run time";
+    }
     if (layer->weight->type != 1) {
         return "a bias in int32 is for float32 models in this build";
     }
@@ -90,8 +106,13 @@ static const char *bias_problem(const PlanLayer *planned, const Step *step) {
 }
 
 /* Of `input`, `kv` and `output`, what this layer cannot. */
-static const char *role_problem(Bind *b, const Layer *layer, const char *role) {
+static const char *role_problem(Bind *b, const Layer *layer, const char *role,
+                                const FormatValue *format) {
     UseList uses = {0};
+    if (format->per == PER_TOKEN && (strcmp(role, "kv") == 0 || !multiplies_rows(layer))) {
+        return "a token is a row of what a product x W reads or writes; elsewhere it is `per "
+               "tensor dynamic`";
+    }
     if (strcmp(role, "output") == 0) {
         const ValueInfo *value = layer->node->output_count ? layer->node->outputs[0] : NULL;
         return !can_stream(value)     ? "what it writes is no float"
@@ -109,18 +130,23 @@ static const char *role_problem(Bind *b, const Layer *layer, const char *role) {
                : "what it reads is no float of 16 or 32 bits that is computed";
 }
 
-/* Blocks of a convolution run along its input channels and not along the rows of its im2col. */
-static const char *gram_problem(const Layer *layer, const Value *weight) {
-    const bool conv = conv_view_fits(layer);
-    if (!conv && !is_product(layer)) {
-        return "gptq and adaround are for matrix products x W and for Conv in this build";
+/* Groups of a ConvTranspose share the scales of its channels; its groups have Gram matrices of
+ * their own. Blocks run along input channels, each place of a kernel by itself. */
+static const char *gram_problem(const PlanLayer *planned) {
+    const Layer *layer = planned->layer;
+    const PlanFormat *f = &planned->format;
+    if (!conv_view_fits(layer) && !is_product(layer)) {
+        return "gptq and adaround are for matrix products x W, for Conv, and for ConvTranspose "
+               "with "
+               "pads of its own";
     }
-    const bool blocks = weight && weight->type == VALUE_FORMAT &&
-                        weight->format->per != PER_DEFAULT && weight->format->per != PER_TENSOR &&
-                        weight->format->per != PER_CHANNEL;
-    if (conv && blocks && layer->k != layer->width) {
-        return "gptq and adaround of a Conv with a kernel want weights `per channel` or `per "
-               "tensor`";
+    const bool block = planned->quantized && f->granule == GRANULE_BLOCK;
+    if (planned->quantized && f->granule != GRANULE_TENSOR && layer->groups > 1 &&
+        str_is(layer->node->op, "ConvTranspose")) {
+        return "gptq and adaround of a ConvTranspose in groups want weights `per tensor`";
+    }
+    if (block && layer->k != layer->width && layer->width % f->block) {
+        return "gptq and adaround of a kernel in blocks want blocks that divide its input channels";
     }
     return NULL;
 }
@@ -147,7 +173,7 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
             const FormatValue *format = format_of(step, roles[i]);
             planned->quantize_step = format ? step : planned->quantize_step;
             *problem = !format ? NULL : format_problem(format);
-            *problem = *problem || !format ? *problem : role_problem(b, layer, roles[i]);
+            *problem = *problem || !format ? *problem : role_problem(b, layer, roles[i], format);
         }
         planned->bias = wants_bias(step);
         *problem = !*problem && planned->bias ? bias_problem(planned, step) : *problem;
@@ -155,17 +181,22 @@ bool bind_input_step(Bind *b, PlanLayer *planned, const Step *step, const char *
             if (str_is(round->text, plan_round_name(way))) {
                 planned->round = way;
                 planned->round_value = round;
-                *problem = gram_problem(layer, step_value(step, "weight"));
+                *problem = gram_problem(planned);
             }
         }
     }
     return *problem == NULL;
 }
 
+static bool wants_range(const PlanLayer *planned, const char *role) {
+    const FormatValue *format = wished_format(planned, role);
+    return format && !format->dynamic;
+}
+
 bool needs_data(const PlanLayer *planned) {
     return planned->smooth_step || planned->awq_step || planned->round != ROUND_NEAREST ||
-           wished_format(planned, "input") || wished_format(planned, "output") ||
-           wished_format(planned, "kv");
+           wants_range(planned, "input") || wants_range(planned, "output") ||
+           wants_range(planned, "kv");
 }
 
 /* ---- the setting in force */
@@ -269,6 +300,38 @@ static int tie_of(Bind *b, Map *known, int index) {
     return tie;
 }
 
+/* Searches for factors weigh errors of rounding, so something has to be rounded. */
+static bool has_errors(const Plan *plan, const PlanTie *tie) {
+    const bool awq = is_step(tie->step, "awq");
+    const Value *alpha = step_value(tie->step, "alpha");
+    bool found = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
+    for (size_t i = 0; i < tie->layers.len && !found; i++) {
+        const PlanLayer *planned = &plan->layers_planned.at[tie->layers.at[i]];
+        found = planned->quantized || (!awq && wished_format(planned, "input"));
+    }
+    return found;
+}
+
+/* Said once of a step. */
+static void check_tie(Bind *b, const PlanTie *tie) {
+    bool fine = has_errors(b->plan, tie);
+    for (const PlanTie *earlier = b->plan->ties.at; earlier < tie && !fine; earlier++) {
+        fine = earlier->step == tie->step && !has_errors(b->plan, earlier);
+    }
+    if (fine) {
+        return;
+    }
+    const bool awq = is_step(tie->step, "awq");
+    const PlanLayer *first = &b->plan->layers_planned.at[tie->layers.at[0]];
+    Diag *d = diag_error(b->s, "E0404", tie->step->name_span, "`%s` has no format to prepare for",
+                         tie->step->schema->name);
+    diag_label(d, "no step stores %s %s in a format", awq ? "the weight of" : "weight or input of",
+               str_safe_c(b->s->arena, first->layer->path));
+    diag_help(d, "add a step after it:  quantize(weight = int8 per channel)%s",
+              awq ? "" : "      or give an alpha");
+    b->failed = true;
+}
+
 void bind_inputs(Bind *b) {
     Map ties = map_on(b->s->arena);
     Plan *plan = b->plan;
@@ -283,6 +346,9 @@ void bind_inputs(Bind *b) {
         }
         planned->tie = tie_of(b, &ties, (int)i);
     }
+    for (size_t i = 0; i < plan->ties.len; i++) {
+        check_tie(b, &plan->ties.at[i]);
+    }
     bind_folds(b);
     bind_streams(b);
     placement_streams(b);
@@ -292,6 +358,10 @@ int64_t stream_opset(const PlanStream *stream) {
     if (!stream->element) {
         return 1;
     }
-    const int64_t own = stream->element->onnx_opset;
+    int64_t own = stream->element->onnx_opset;
+    if (stream->dynamic) { /* Round; axes as an input of ReduceMax */
+        const int64_t needs = stream->token ? 18 : 11;
+        own = own < needs ? needs : own;
+    }
     return stream->type != 1 && own < 19 ? 19 : own;
 }

@@ -17,10 +17,11 @@ ValueInfo *layer_result(const PlanLayer *planned) {
     return last->output_count ? last->outputs[0] : NULL;
 }
 
+/* A value whose type the model does not say has that of the weight. Doubles have no formats, only
+ * factors. */
 static int float_type(const ValueInfo *value, const PlanLayer *planned) {
-    const int type = value->type;
     const int own = planned->layer->weight ? planned->layer->weight->type : 1;
-    return type == 1 || type == 10 || type == 16 ? type : own == 10 || own == 16 ? own : 1;
+    return value->type != 0 ? value->type : type_is_float(own) ? own : 1;
 }
 
 static Str use_key(const Bind *b, const Node *node, int slot) {
@@ -64,6 +65,9 @@ int stream_take(Bind *b, const StreamWish *wish) {
                        .scale = (int)plan->streams.len};
     if (wish->format) {
         made.element = format_find(wish->format->element.data, wish->format->element.len);
+        made.dynamic = wish->format->dynamic;
+        made.calibrate = made.dynamic ? NULL : made.calibrate;
+        made.token = wish->format->per == PER_TOKEN;
     }
     const Str key = stream_key(b, &made);
     const MapEntry *entry = map_find(&b->streams, key);

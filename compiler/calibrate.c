@@ -153,7 +153,7 @@ static bool open_engine(Run *r) {
 static bool make_copy(Run *r, const InstrumentEdits *edits) {
     Calibration *c = r->c;
     const int level = edits ? c->passes.all.at[c->pass].level : ALL_LEVELS;
-    r->arena = arena_open();
+    r->arena = session_arena_open(r->s);
     return instrument(r->s, r->arena, c->model_path, &c->seen, level, edits, &r->instrumented);
 }
 
@@ -182,7 +182,7 @@ static void close_model(Run *r) {
     }
     r->instrumented = (Instrumented){0};
     if (r->arena) {
-        arena_close(r->arena);
+        session_arena_close(r->s, r->arena);
         malloc_trim(0); /* models come and go: what the library leaves in pieces would add up */
     }
     r->arena = NULL;
@@ -251,6 +251,7 @@ static bool run_data(Run *r) {
         }
         TRY(run_batch(r, i));
         r->stats->batches++;
+        r->stats->samples = (uint64_t)dataset_samples_in(r->data, i + 1);
     }
     r->stats->complete = true;
     return dataset_unchanged(s, r->data) && keep(r);
@@ -281,13 +282,44 @@ static bool begin_pass(Run *r, const InstrumentEdits *edits) {
     r->stats = kept_stats_take(&r->kept, c->pass, edits ? hash : NULL);
     TRY(r->stats);
     c->why_new = r->kept.why_new;
-    const int64_t batches = dataset_batches(r->data);
-    const int64_t part = batches ? c->samples * (int64_t)r->stats->batches / batches : 0;
-    c->resumed = r->stats->complete ? c->samples : part;
+    c->kept = c->kept || r->kept.all.at[c->pass].kept;
+    c->resumed = (int64_t)r->stats->samples;
+    c->samples = r->stats->complete ? c->resumed : dataset_samples(r->data);
     c->kept_passes += r->stats->complete;
     c->saved = c->saved || (r->stats->batches && r->kept.path.len);
     r->ends = run_ends(r);
     return r->stats->complete || r->model || ((r->arena || make_copy(r, NULL)) && open_model(r));
+}
+
+/* What files have, and the engine if there is more to measure: of one model by one engine, as
+ * another may give other bits. */
+static bool find_kept(Run *r) {
+    KeptStats *kept = &r->kept;
+    kept->data = r->data;
+    TRY(kept_stats_find(kept));
+    bool whole = true, same = true;
+    for (size_t i = 0; i < kept->all.len; i++) {
+        whole = whole && kept->all.at[i].complete;
+    }
+    if (whole) {
+        return true;
+    }
+    TRY(open_engine(r)); /* none at hand: said before any work */
+    kept->engine = r->c->engine;
+    for (size_t i = 0; i < kept->all.len; i++) {
+        const KeptPass *pass = &kept->all.at[i];
+        same = same && (!pass->kept || str_eq(pass->engine, kept->engine));
+    }
+    return same || kept_stats_find(kept);
+}
+
+static void begin_statistics(Run *r) {
+    Calibration *c = r->c;
+    c->stats = stats_open(r->s, r->stats ? &r->stats->identity : &r->kept.id);
+    c->stats->engine = r->stats ? r->stats->engine : c->engine;
+    for (size_t i = 0; i < c->seen.len; i++) {
+        stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
+    }
 }
 
 bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
@@ -303,22 +335,16 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
                           .seen = &c->seen,
                           .passes = &c->passes,
                           .encoded = plan->encoded};
-    bool ok = open_data(r) && identify(r, &r->kept.id) && kept_stats_find(&r->kept);
-    for (size_t i = 0; ok && i < r->kept.all.len; i++) { /* none at hand: said before any work */
-        ok = r->kept.all.at[i].complete || open_engine(r);
-    }
+    bool ok = open_data(r) && identify(r, &r->kept.id) && find_kept(r);
     if (ok) {
         c->samples = dataset_samples(r->data);
         /* Behind encoded layers the first pass, too, waits for weights that need no data. What the
          * data holds for all batches is made here, below what a pass gives back of the arena. */
-        ok = plan->encoded ? dataset_samples(r->data) == 0 || dataset_batch(s, r->data, 0, r->given)
+        ok = plan->encoded ? c->samples == 0 || dataset_batch(s, r->data, 0, r->given)
                            : begin_pass(r, NULL);
     }
     if (ok) {
-        c->stats = stats_open(s, r->stats ? &r->stats->identity : &r->kept.id);
-        for (size_t i = 0; i < c->seen.len; i++) {
-            stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
-        }
+        begin_statistics(r);
     }
     c->seconds = clock_seconds() - begin;
     if (!ok) {
@@ -335,7 +361,9 @@ static void end_pass(Run *r) {
             stats_move(c->stats, r->stats, c->seen.at[i].name);
         }
     }
-    c->stats->batches += r->stats->batches;
+    c->stats->batches = r->stats->batches;
+    c->stats->samples = r->stats->samples;
+    c->stats->complete = r->stats->complete;
     stats_close(r->stats);
     r->stats = NULL;
     c->pass++;

@@ -67,7 +67,7 @@ bool cmd_explain(Console *c, const Args *args) {
     Layers *layers = layers_index(s, model);
     Plan *plan = NULL;
     Buf b = buf_on(s->arena);
-    bool ok = layers && bind(s, recipe, layers, &plan) &&
+    bool ok = layers && bind_plan(s, recipe, layers, &plan) &&
               plan_explain(s, plan, args->files.at[recipe_args + 1], &b);
     if (ok) {
         console_out(c, buf_view(&b));

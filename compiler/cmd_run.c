@@ -371,9 +371,12 @@ static bool compile_and_run(Run *r) {
         .data_stem = output_stem(r->out_path),
         .no_metrics = r->c->quiet && !r->c->json && r->args->report.len == 0 &&
                       !plan_waits_for_results(r->plan)};
-    if (r->calibration.stats) {
-        options.data = r->calibration.stats->identity.data;
-        options.samples = r->calibration.samples;
+    const Stats *stats = r->calibration.stats;
+    ReceiptData data = {.samples = r->calibration.samples};
+    if (stats) {
+        data.hash = stats->identity.data;
+        data.engine = stats->engine;
+        options.data = &data;
     }
     TRY(compile(s, r->plan, &options, &compiled));
     r->stages.compile = stage(r);
@@ -423,7 +426,7 @@ static bool run_on_model(Run *r) {
     TRY(r->model);
     r->layers = writes && is_input(r, r->out_path) ? NULL : layers_index(s, r->model);
     r->stages.model = stage(r);
-    bool ok = r->layers && bind(s, r->recipe, r->layers, &r->plan);
+    bool ok = r->layers && bind_plan(s, r->recipe, r->layers, &r->plan);
     r->stages.plan = stage(r);
     if (ok && str_is(r->args->dump, "plan")) {
         Buf b = buf_on(s->arena);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "compiler/calibrate.h"
 #include "compiler/cmd.h"
+#include "compiler/names.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/morstat.h"
 
@@ -30,6 +31,14 @@ static void join_identity(StatsIdentity *into, const StatsIdentity *from) {
     memcpy(both + 32, from->data, 32);
     crypto_hash_sha256(into->data, both, sizeof both);
     memcpy(into->data, STATS_MERGED, strlen(STATS_MERGED));
+}
+
+/* Engines that gave the values, each once, in the order of the files. */
+static void join_engine(Stats *into, const Stats *from) {
+    if (!memmem(into->engine.data, into->engine.len, from->engine.data, from->engine.len)) {
+        into->engine = str_format(into->session->arena, "%.*s; %.*s", STR_ARG(into->engine),
+                                  STR_ARG(from->engine));
+    }
 }
 
 static bool merge_file(Session *s, Stats *into, Str path) {
@@ -60,6 +69,7 @@ static bool merge_file(Session *s, Stats *into, Str path) {
         return refuse(s, path, str_c(s->arena, str_format(s->arena, "the statistics %s", why)));
     }
     join_identity(&into->identity, &from->identity);
+    join_engine(into, from);
     stats_close(from);
     return true;
 }
@@ -73,8 +83,9 @@ static bool merge(Console *c, const Args *args) {
     }
     TRY(morstat_write(into, args->output));
     if (!c->quiet) {
-        console_say(c, "wrote %s: %zu tensors, %llu batches\n", str_safe_c(s->arena, args->output),
-                    into->by_name.len, (unsigned long long)into->batches);
+        console_say(c, "wrote %s: %.*s of %.*s\n", str_safe_c(s->arena, args->output),
+                    STR_ARG(plural(s->arena, into->by_name.len, "tensor")),
+                    STR_ARG(plural(s->arena, (size_t)into->samples, "sample")));
     }
     stats_close(into);
     return true;

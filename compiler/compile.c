@@ -12,7 +12,6 @@
 #include "compiler/kernel_report.h"
 #include "compiler/lower.h"
 #include "compiler/passes.h"
-#include "compiler/receipt.h"
 #include "compiler/superseded.h"
 #include "compiler/assemble.h"
 #include "compiler/verify.h"
@@ -81,7 +80,7 @@ bool compile(Session *s, const Plan *plan, const CompileOptions *options, Compil
     c->facts = facts_make(s->arena);
     TRY(make_ir(s, plan, options, c->facts, &c->ir));
     TRY(apply(s, c->ir, c->facts, c->model));
-    receipt_attach(s, plan, options->data, options->samples);
+    receipt_attach(s, plan, options->data);
     c->placeholder = data_name_placeholder(s->arena, options->data_stem);
     LayoutOptions layout = {.external = wants_external(plan->recipe->emit),
                             .data_name = c->placeholder};

@@ -7,14 +7,14 @@
 #define COMPILER_COMPILE_H
 #include "compiler/assemble.h"
 #include "compiler/plan.h"
+#include "compiler/receipt.h"
 #include "runtime/exec/exec.h"
 
 typedef struct CompileOptions {
     Str dump;              /* `-d NAME`: text of that stage goes to dump_out; empty: none */
     Buf *dump_out;
     Str data_stem;         /* base of the data file's name, e.g. "model.mor" */
-    const uint8_t *data;   /* SHA-256 of what statistics are taken from, for the receipt; or NULL */
-    int64_t samples;       /* of it */
+    const ReceiptData *data; /* NULL: the plan needs none */
     bool no_metrics;       /* nobody looks at LayerResults: kernels need not compare */
 } CompileOptions;
 

@@ -12,11 +12,23 @@ static Str text(const Node *node, const char *name) {
     return a ? (Str){(const char *)a->s.data, a->s.len} : (Str){0};
 }
 
+static bool transposed(const Layer *layer) {
+    return str_is(layer->node->op, "ConvTranspose");
+}
+
+/* What its places are follows from its own attributes alone. */
+static bool says_pads(const Node *node) {
+    const Str mode = text(node, "auto_pad");
+    return !node_attribute(node, "output_shape") &&
+           (mode.len == 0 || str_is(mode, "NOTSET") || str_is(mode, "VALID"));
+}
+
 bool conv_view_fits(const Layer *layer) {
     const Tensor *w = layer->weight;
-    return w && str_is(layer->node->op, "Conv") && layer->weight_at == layer->node &&
-           w->rank >= 3 && w->rank <= 2 + STAT_RANK_MAX && layer->input &&
-           layer->node->inputs[0] == layer->input;
+    const bool walks =
+        str_is(layer->node->op, "Conv") || (transposed(layer) && says_pads(layer->node));
+    return w && walks && layer->weight_at == layer->node && w->rank >= 3 &&
+           w->rank <= 2 + STAT_RANK_MAX && layer->input && layer->node->inputs[0] == layer->input;
 }
 
 /* What SAME adds on both sides of one dimension together. */
@@ -37,16 +49,23 @@ static void pad(const Node *node, StatConv *c, int d) {
         c->begin[d] = entry(node, "pads", (size_t)d, 0);
         c->end[d] = entry(node, "pads", (size_t)(d + c->rank), 0);
     }
+    if (c->transposed) {
+        c->end[d] -= entry(node, "output_padding", (size_t)d, 0);
+    }
 }
 
 bool conv_view(const Layer *layer, const int64_t *dims, int rank, StatConv *out) {
     const Tensor *w = layer->weight;
     const Node *node = layer->node;
-    if (rank != w->rank || dims[1] != w->dims[1] * layer->groups) {
+    const int64_t channels = transposed(layer) ? w->dims[0] : w->dims[1] * layer->groups;
+    if (rank != w->rank || dims[1] != channels) {
         return false;
     }
-    *out = (StatConv){
-        .rank = rank - 2, .batch = dims[0], .channels = dims[1], .groups = layer->groups};
+    *out = (StatConv){.rank = rank - 2,
+                      .batch = dims[0],
+                      .channels = channels,
+                      .groups = layer->groups,
+                      .transposed = transposed(layer)};
     for (int d = 0; d < out->rank; d++) {
         out->size[d] = dims[2 + d];
         out->kernel[d] = w->dims[2 + d];
@@ -66,13 +85,14 @@ Str conv_view_name(Arena *arena, const Layer *layer) {
     const int rank = w->rank - 2;
     const Str mode = text(layer->node, "auto_pad");
     Buf b = buf_on(arena);
-    buf_printf(&b, "conv");
+    buf_printf(&b, transposed(layer) ? "transposed conv" : "conv");
     for (int d = 0; d < rank; d++) {
         buf_printf(&b, " %lld/%lld/%lld/%lld/%lld", (long long)w->dims[2 + d],
                    (long long)entry(layer->node, "strides", (size_t)d, 1),
                    (long long)entry(layer->node, "dilations", (size_t)d, 1),
                    (long long)entry(layer->node, "pads", (size_t)d, 0),
-                   (long long)entry(layer->node, "pads", (size_t)(d + rank), 0));
+                   (long long)entry(layer->node, "pads", (size_t)(d + rank), 0) -
+                       (long long)entry(layer->node, "output_padding", (size_t)d, 0));
     }
     buf_printf(&b, " group %lld%s%.*s", (long long)layer->groups, mode.len ? " " : "",
                STR_ARG(mode));

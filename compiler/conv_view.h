@@ -1,7 +1,8 @@
-/* How a Conv walks over its input, from its attributes and the shape at hand: what statistics need
- * to see the input as rows of an im2col, [places of the output][channel of the group, place in the
- * kernel]: the order in which its weight [n, k] lies. Specification: ONNX Conv (pads, auto_pad,
- * strides, dilations, group). */
+/* How a Conv or ConvTranspose walks over its input, from its attributes and the shape at hand: what
+ * statistics need to see the input as rows of an im2col, [places of the output][channel of the
+ * group, place in the kernel]: the order of weight_rows.h. Specification: ONNX Conv (pads,
+ * auto_pad, strides, dilations, group), ConvTranspose (also output_padding; not auto_pad SAME nor
+ * output_shape). */
 #ifndef COMPILER_CONV_VIEW_H
 #define COMPILER_CONV_VIEW_H
 #include "runtime/calib/stats.h"

@@ -333,7 +333,7 @@ static bool trial(Trial *t, const Output *model, const Output *data, Str data_na
 bool evaluate_run(Session *s, const Plan *plan, Evaluation *e, const Output *model,
                   const Output *data, Str data_name) {
     const double begin = clock_seconds();
-    Trial t = {.s = s, .plan = plan, .e = e, .arena = arena_open()};
+    Trial t = {.s = s, .plan = plan, .e = e, .arena = session_arena_open(s)};
     t.threads = spread_threads_open(s);
     const bool ok = trial(&t, model, data, data_name);
     for (int i = 0; i < 2; i++) {
@@ -346,7 +346,7 @@ bool evaluate_run(Session *s, const Plan *plan, Evaluation *e, const Output *mod
     }
     dataset_close(s, e->data);
     e->data = NULL;
-    arena_close(t.arena);
+    session_arena_close(s, t.arena);
     e->seconds = clock_seconds() - begin;
     return ok;
 }

@@ -16,7 +16,8 @@ typedef enum FactKind {
     FACT_ABSORBED,   /* ... PlanFold `fold`: the constant that took 1 / s in */
     FACT_BIAS,       /* of PlanLayer `index`: float, with the BatchNormalization behind it */
     FACT_BIAS_CODES, /* ... as int32 */
-    FACT_BIAS_SCALE  /* ... and what one of these is worth */
+    FACT_BIAS_SCALE, /* ... and what one of these is worth */
+    FACT_FIXED       /* known without any data: whoever adds it fills it in */
 } FactKind;
 
 typedef struct Fact {
@@ -26,7 +27,7 @@ typedef struct Fact {
     int type; /* TensorProto.DataType */
     int64_t count;
     uint64_t size;
-    void *bytes; /* zeros until solve fills them in */
+    void *bytes; /* zeros until solve, or who adds it, fills them in */
 } Fact;
 
 typedef struct Facts {

@@ -89,7 +89,7 @@ Findings *findings_take(const Solve *solve, const Calibration *calibration) {
     found->samples = calibration->samples;
     found->inputs = arena_many(solve->s->arena, FoundInput, streams + 1);
     for (size_t i = 0; i < streams; i++) {
-        if (solve->plan->streams.at[i].element) {
+        if (stream_measured(&solve->plan->streams.at[i])) {
             take_input(solve, i, &found->inputs[i]);
         }
     }
@@ -113,8 +113,8 @@ const GptqReport *found_rounding(const Findings *findings, const PlanLayer *plan
 }
 
 const FoundInput *found_input(const Findings *findings, const PlanLayer *planned) {
-    const bool coded =
-        findings && planned->stream >= 0 && findings->plan->streams.at[planned->stream].element;
+    const bool coded = findings && planned->stream >= 0 &&
+                       stream_measured(&findings->plan->streams.at[planned->stream]);
     return coded ? &findings->inputs[planned->stream] : NULL;
 }
 

@@ -208,7 +208,10 @@ static Inferred infer_encoded(Ir *ir, const IrOp *op, IrType *out, const char **
 
 Inferred infer(Ir *ir, const IrOp *op, size_t result, IrType *out, const char **why) {
     const IrOpInfo *info = op->info;
-    if (info == IR_OP(value) || info == IR_OP(node)) {
+    if (info == IR_OP(node) && (ir_attr(op, "before") != NULL) == (ir_attr(op, "behind") != NULL)) {
+        return wrong(why, "a node stands `before` another one or `behind` it");
+    }
+    if (info == IR_OP(value) || info == IR_OP(node) || info == IR_OP(rename)) {
         return INFER_ANY;
     }
     if (info == IR_OP(known)) {

@@ -20,6 +20,7 @@ static const ElementRow elements[] = {
     {"f32", 1},   {"f16", 10},   {"bf16", 16}, {"f64", 11},   {"int8", 3},  {"uint8", 2},
     {"int4", 22}, {"uint4", 21}, {"int2", 26}, {"uint2", 25}, {"e4m3", 17}, {"e5m2", 19},
     {"e2m1", 23}, {"e8m0", 24},  {"e2m3", 27}, {"e3m2", 28},  {"int32", 6},
+    {"int64", 7},
 };
 enum { ELEMENT_COUNT = sizeof elements / sizeof elements[0] };
 

@@ -1,5 +1,6 @@
 /* Lowering of what layers read (lower_input.h). */
 #include "compiler/lower_input.h"
+#include "compiler/lower_dynamic.h"
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/stats.h"
 
@@ -74,6 +75,11 @@ static void lower_stream(Stream *t) {
         IrValue *factors =
             store(t, FACT_DIVIDE, "_divide", stream->type, t->plan->ties.at[stream->tie].k);
         x = node(t, "Mul", "_scaled", (IrValue *const[]){x, factors, NULL});
+    }
+    if (stream->dynamic) {
+        lower_dynamic(
+            &(DynamicInput){t->ir, t->facts, t->plan, stream, t->group, t->graph, t->before}, x);
+        return;
     }
     if (stream->element) {
         IrValue *scale = store(t, FACT_SCALE, "_scale", stream->type, 1);

@@ -1,6 +1,7 @@
 /* Gathers what streams, ties and roundings need (observations.h). */
 #include "compiler/observations.h"
 #include "compiler/conv_view.h"
+#include "compiler/weight_rows.h"
 #include "runtime/calib/stat_gram.h"
 #include <string.h>
 
@@ -100,9 +101,8 @@ int observation_level(const Layers *layers, const ValueInfo *value) {
 
 /* The largest that a reader asks for: they are one matrix for each group of its channels. */
 static void size_gram(Observation *seen, const Layer *layer) {
-    const Tensor *t = layer->weight;
-    const int64_t columns = t->count / t->dims[layer->channel_axis];
-    const uint64_t bytes = stat_gram_bytes(layer->groups, columns);
+    const WeightRows shape = weight_rows(layer);
+    const uint64_t bytes = stat_gram_bytes(shape.groups, shape.k);
     seen->bytes = bytes > seen->bytes ? bytes : seen->bytes;
 }
 
@@ -188,7 +188,7 @@ ObservationList observations(const Plan *plan, Arena *arena) {
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
-        for (size_t k = 0; k < stream->uses.len && stream->element; k++) {
+        for (size_t k = 0; k < stream->uses.len && stream_measured(stream); k++) {
             const int behind = stream->tie >= 0 ? plan->ties.at[stream->tie].behind : 0;
             ask(arena, &all, &stream->uses.at[k], NULL, behind, of_stream(stream));
         }

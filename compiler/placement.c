@@ -17,12 +17,13 @@ void placement_note(Bind *b, int rule, const Layer *layer) {
 
 /* ---- batchnorm */
 
-/* Of layers that read codes: where weights alone are stored, the rest of the graph stays as it is.
- */
+/* Of layers that read codes whose scales are known: where weights alone are stored, the rest of the
+ * graph stays as it is, and scales that are found at run time come without data to solve a bias. */
 static void place_batchnorm(Bind *b, int rule) {
     for (size_t i = 0; i < b->plan->layers_planned.len; i++) {
         PlanLayer *planned = &b->plan->layers_planned.at[i];
-        if (!planned->quantized || !wished_format(planned, "input") || !placement_holds(planned)) {
+        const FormatValue *input = wished_format(planned, "input");
+        if (!planned->quantized || !input || input->dynamic || !placement_holds(planned)) {
             continue;
         }
         const Node *norm = batchnorm_behind(planned->layer);
@@ -179,7 +180,7 @@ static void place_residual(Bind *b, int rule) {
         }
         const StreamWish wish = {layer->node->inputs[slot],       layer->node, slot,
                                  wished_format(planned, "input"), -1,          whose};
-        if (wish.format && stream_take(b, &wish) >= 0) {
+        if (wish.format && !wish.format->dynamic && stream_take(b, &wish) >= 0) {
             placement_note(b, rule, layer);
         }
     }

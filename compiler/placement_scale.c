@@ -46,7 +46,7 @@ static bool share(Bind *b, int first, int second) {
 
 /* Of data, placed by rules, of one element. */
 static bool may_share(const Bind *b, const PlanStream *stream) {
-    return stream->element && stream->tie < 0 && stream->uses.len &&
+    return stream_measured(stream) && stream->tie < 0 && stream->uses.len &&
            placement_holds(&b->plan->layers_planned.at[stream->layers.at[0]]);
 }
 

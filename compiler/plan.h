@@ -90,7 +90,8 @@ typedef struct PlanStream {
     int tie;                      /* in Plan.ties; -1: none */
     const FormatValue *written;   /* NULL: float */
     const Format *element;
-    const Step *calibrate;        /* says how the range is found */
+    const Step *calibrate;        /* says how the range is found; NULL: at run time, or float */
+    bool dynamic, token;          /* its scale is found at run time, for each row of its last axis */
     int type;                     /* of the value: FLOAT, FLOAT16, BFLOAT16 */
     int scale;                    /* stream whose scale this one shares, the first of them; its own
                                    * number if it shares none */
@@ -136,11 +137,15 @@ typedef struct Plan {
     size_t untouched;             /* linear and conv layers that no rule selects */
 } Plan;
 
+/* Is its scale one that data decide? */
+static inline bool stream_measured(const PlanStream *stream) {
+    return stream->element && !stream->dynamic;
+}
 /* Opset that its QuantizeLinear and DequantizeLinear need. */
 int64_t stream_opset(const PlanStream *stream);
 
 /* Recipe x model -> plan: all errors of moment "bind" (E03xx, E04xx, E05xx, static E0901). */
-bool bind(Session *s, const Recipe *recipe, const Layers *layers, Plan **out);
+bool bind_plan(Session *s, const Recipe *recipe, const Layers *layers, Plan **out);
 
 void plan_print(const Plan *plan, Buf *out);           /* for people: `morc plan` */
 void plan_dump(const Plan *plan, Buf *out);            /* stable text: `-d plan`, golden */

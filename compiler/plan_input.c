@@ -40,9 +40,13 @@ static void print_formats(const Plan *plan, Buf *out) {
         }
         Buf text = buf_on(out->arena);
         format_print(stream->written, &text);
-        buf_printf(&text, ", range by %.*s",
-                   STR_ARG(stream->tie >= 0 ? STR("max of each channel")
-                                            : method_text(stream->calibrate, out->arena)));
+        if (stream->dynamic) {
+            buf_str(&text, STR(", scales found at run time"));
+        } else {
+            buf_printf(&text, ", range by %.*s",
+                       STR_ARG(stream->tie >= 0 ? STR("max of each channel")
+                                                : method_text(stream->calibrate, out->arena)));
+        }
         size_t k = 0;
         while (k < counts.len && !str_eq(counts.at[k].text, buf_view(&text))) {
             k++;
@@ -134,20 +138,13 @@ static void print_evaluation(const PlanEvaluation *e, Buf *out) {
 }
 
 void plan_inputs_print(const Plan *plan, Buf *out) {
-    if (!plan->data) {
-        print_evaluation(&plan->evaluation, out);
-        return;
-    }
     print_formats(plan, out);
     print_ties(plan, out);
     print_rounds(plan, out);
-    buf_printf(out, "  calibrate  %.*s: ", STR_ARG(plan->data->name));
-    if (plan->passes.len) {
-        buf_str(out, plan->passes);
-    } else {
-        buf_str(out, STR("one pass over the data"));
+    if (plan->data) {
+        buf_printf(out, "  calibrate  %.*s: %.*s\n", STR_ARG(plan->data->name),
+                   STR_ARG(plan->passes.len ? plan->passes : STR("one pass over the data")));
     }
-    buf_char(out, '\n');
     print_evaluation(&plan->evaluation, out);
 }
 
@@ -182,7 +179,10 @@ void plan_inputs_dump(const Plan *plan, Buf *out) {
         if (stream->tie >= 0) {
             buf_printf(out, " tie %d", stream->tie);
         }
-        if (stream->element) {
+        if (stream->dynamic) {
+            buf_char(out, ' ');
+            format_print(stream->written, out);
+        } else if (stream->element) {
             buf_printf(out, " %s range %.*s", stream->element->name,
                        STR_ARG(method_text(stream->calibrate, arena)));
         }

@@ -1,7 +1,9 @@
 /* Writes the receipt (receipt.h): stable text, so that equal runs give equal bytes. Names in it are
- * resolved layers, never patterns. */
+ * resolved layers, never patterns. Reads one back, whoever wrote it. */
 #include "compiler/receipt.h"
+#include <cjson/cJSON.h>
 #include <sodium.h>
+#include <string.h>
 #include "runtime/base/sanitize.h"
 
 static void json_hash(const uint8_t hash[32], Buf *out) {
@@ -96,7 +98,7 @@ static void write_layer(const Plan *plan, const PlanLayer *layer, Buf *out) {
     buf_char(out, '}');
 }
 
-void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *out) {
+void receipt_json(const Plan *plan, const ReceiptData *data, Buf *out) {
     const Recipe *recipe = plan->recipe;
     buf_printf(out, "{\"morc\": \"%s\",\n \"recipe\": ", MORC_VERSION);
     json_text_hash(recipe->source ? recipe->source->text : STR(""), out);
@@ -106,8 +108,9 @@ void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *o
     buf_printf(out, ",\n \"bytes\": %llu", (unsigned long long)plan->layers->model->input->size);
     if (data) {
         buf_printf(out, ",\n \"data\": ");
-        json_hash(data, out);
-        buf_printf(out, ",\n \"samples\": %lld", (long long)samples);
+        json_hash(data->hash, out);
+        buf_printf(out, ",\n \"samples\": %lld,\n \"engine\": ", (long long)data->samples);
+        buf_json(out, data->engine);
     }
     write_params(recipe, out);
     buf_printf(out, ",\n \"emit\": \"%s\",\n \"layers\": [",
@@ -119,12 +122,66 @@ void receipt_json(const Plan *plan, const uint8_t *data, int64_t samples, Buf *o
     buf_printf(out, "]}\n");
 }
 
-void receipt_attach(Session *s, const Plan *plan, const uint8_t *data, int64_t samples) {
+void receipt_attach(Session *s, const Plan *plan, const ReceiptData *data) {
     Buf json = buf_on(s->arena);
-    receipt_json(plan, data, samples, &json);
+    receipt_json(plan, data, &json);
     Model *model = plan->layers->model;
     if (plan->recipe->source) {
         edit_metadata(model, STR("mor.recipe"), plan->recipe->source->text);
     }
     edit_metadata(model, STR("mor.receipt"), buf_view(&json));
+}
+
+/* ---- reading */
+
+static Str text_of(Arena *arena, const cJSON *root, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
+    return cJSON_IsString(item) ? str_copy(arena, str_safe(arena, str_from(item->valuestring)))
+                                : STR("");
+}
+
+bool receipt_read(Arena *arena, const Model *model, ReceiptSummary *out) {
+    const char *text = NULL;
+    for (size_t i = 0; i < model->proto->n_metadata_props && !text; i++) {
+        const Onnx__StringStringEntryProto *entry = model->proto->metadata_props[i];
+        text = entry->key && strcmp(entry->key, "mor.receipt") == 0 ? entry->value : NULL;
+    }
+    *out = (ReceiptSummary){.samples = -1};
+    if (!text) {
+        return false;
+    }
+    cJSON *root = cJSON_Parse(text);
+    const cJSON *samples = cJSON_GetObjectItemCaseSensitive(root, "samples");
+    out->readable = cJSON_IsObject(root);
+    out->morc = text_of(arena, root, "morc");
+    out->recipe = text_of(arena, root, "recipe");
+    out->data = text_of(arena, root, "data");
+    out->engine = text_of(arena, root, "engine");
+    if (cJSON_IsNumber(samples) && samples->valuedouble >= 0 && samples->valuedouble < 0x1p53) {
+        out->samples = (int64_t)samples->valuedouble;
+    }
+    cJSON_Delete(root);
+    return true;
+}
+
+void receipt_print(const Model *model, Buf *out) {
+    ReceiptSummary r;
+    enum { SHORT = 19 }; /* of a hash, "sha256:" included: enough to tell two apart */
+    if (!receipt_read(out->arena, model, &r)) {
+        return;
+    }
+    if (!r.readable) {
+        buf_printf(out, "its receipt cannot be read\n");
+        return;
+    }
+    buf_printf(out, "made by morc %.*s, recipe %.*s", STR_ARG(r.morc),
+               STR_ARG(str_slice(r.recipe, 0, SHORT)));
+    if (r.data.len) {
+        buf_printf(out, ", data %.*s", STR_ARG(str_slice(r.data, 0, SHORT)));
+        if (r.samples >= 0) {
+            buf_printf(out, " (%lld samples)", (long long)r.samples);
+        }
+        buf_printf(out, ", %.*s", STR_ARG(r.engine));
+    }
+    buf_char(out, '\n');
 }

@@ -115,7 +115,12 @@ static void put_stream(const ReportPage *page, size_t index, Buf *out) {
     const PlanStream *stream = &page->plan->streams.at[index];
     open_card(stream->value->name, page->plan, stream->layers.at, stream->layers.len, out);
     const FoundInput *input = &page->found->inputs[index];
-    if (stream->element) {
+    if (stream->dynamic) {
+        Buf format = buf_on(out->arena);
+        format_print(stream->written, &format);
+        put_fact("format", buf_view(&format), out);
+        put_fact("scales", STR("found at run time"), out);
+    } else if (stream->element) {
         put_range(stream, input, out);
     }
     if (stream->scale != (int)index) {

@@ -34,7 +34,9 @@ static bool gather_weights(TieWork *w) {
         Rows rows;
         TRY(solve_rows(w->solve, planned, tie->step, w->arena, &rows));
         w->grids[i] = solve_grid(planned);
-        w->weights[w->count++] = (ScaledWeight){&w->grids[i], rows.w, rows.rows};
+        if (rows.rows > 0) {
+            w->weights[w->count++] = (ScaledWeight){&w->grids[i], rows.w, rows.rows};
+        }
     }
     return true;
 }
@@ -72,6 +74,7 @@ static bool search_alpha(TieWork *w, int64_t taps, SolvedTie *out) {
                      .tokens = (int64_t)walk->places,
                      .amax = amax,
                      .activation = activation,
+                     .rows = stream >= 0 && w->solve->plan->streams.at[stream].token,
                      .steps = 20};
     SmoothReport report;
     TRY(smooth_search(&smooth, s, &report, w->arena, w->spread));
@@ -88,9 +91,11 @@ static bool smooth_tie(TieWork *w, SolvedTie *out) {
     const Value *alpha = step_value(w->tie->step, "alpha");
     const bool given = alpha && (alpha->type == VALUE_FLOAT || alpha->type == VALUE_INT);
     /* of a convolution: walks that differ have factors of their own, so siblings are alike */
-    const Layer *layer = w->first->layer;
-    const int64_t taps =
-        layer->weight->count / layer->weight->dims[layer->channel_axis] / w->tie->k;
+    const Tensor *weight = w->first->layer->weight;
+    int64_t taps = 1;
+    for (int i = 2; i < weight->rank; i++) {
+        taps *= weight->dims[i];
+    }
     if (!given) {
         return search_alpha(w, taps, out);
     }
@@ -105,8 +110,15 @@ static bool awq_tie(TieWork *w, SolvedTie *out) {
     for (int64_t i = 0; i < w->tie->k; i++) {
         mean[i] = (float)(w->stat->channel_sum_abs[i] / (double)w->stat->rows);
     }
-    Awq awq = {.weights = w->weights,
-               .count = w->count,
+    ScaledWeight *rounded = arena_many(w->arena, ScaledWeight, w->count);
+    size_t count = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->weights[i].grid->format) {
+            rounded[count++] = w->weights[i];
+        }
+    }
+    Awq awq = {.weights = rounded,
+               .count = count,
                .k = w->tie->k,
                .gram = stat_gram(w->stat, 0),
                .mean = mean,
@@ -117,6 +129,21 @@ static bool awq_tie(TieWork *w, SolvedTie *out) {
     out->before = report.before;
     out->after = report.loss;
     return true;
+}
+
+/* Weights without outputs want no factors. */
+static bool no_factors(const TieWork *w, SolvedTie *out) {
+    for (int64_t i = 0; i < w->tie->k; i++) {
+        out->s[i] = 1.0f;
+    }
+    out->choice = -1;
+    return true;
+}
+
+static bool solve_tie(TieWork *w, SolvedTie *out) {
+    TRY(solve_seen(w->solve, w->first, w->stat, w->tie->step->span) && gather_weights(w));
+    const bool awq = strcmp(w->tie->step->schema->name, "awq") == 0;
+    return w->count == 0 ? no_factors(w, out) : awq ? awq_tie(w, out) : smooth_tie(w, out);
 }
 
 static bool solve_ties(Solve *solve, int pass, const Spread *spread) {
@@ -134,12 +161,12 @@ static bool solve_ties(Solve *solve, int pass, const Spread *spread) {
                                solve->plan->ties.len);
         }
         out->s = arena_many(solve->s->arena, float, (size_t)tie->k);
-        TieWork w = {.solve = solve, .tie = tie, .arena = arena_open(), .spread = spread};
+        TieWork w = {.solve = solve, .tie = tie, .spread = spread};
+        w.arena = session_arena_open(solve->s);
         w.first = &solve->plan->layers_planned.at[tie->layers.at[0]];
         w.stat = solve_stat(solve, w.first);
-        const bool awq = strcmp(tie->step->schema->name, "awq") == 0;
-        const bool ok = gather_weights(&w) && (awq ? awq_tie(&w, out) : smooth_tie(&w, out));
-        arena_close(w.arena);
+        const bool ok = solve_tie(&w, out);
+        session_arena_close(solve->s, w.arena);
         TRY(ok);
     }
     return true;
@@ -197,7 +224,8 @@ static bool solve_streams(Solve *solve, int pass) {
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         CalibRange range = {0};
-        if (stream->element && solve_pass_of_value(solve, stream->value, stream->graph) == pass) {
+        if (stream_measured(stream) &&
+            solve_pass_of_value(solve, stream->value, stream->graph) == pass) {
             TRY(range_of(solve, stream, &range));
             widen(&solve->ranges[stream->scale], &range);
         }
@@ -205,7 +233,8 @@ static bool solve_streams(Solve *solve, int pass) {
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         const Format *f = stream->element;
-        if (!f || solve->ranged[i] || solve_pass_of_scale(solve, stream->scale) > pass) {
+        if (!stream_measured(stream) || solve->ranged[i] ||
+            solve_pass_of_scale(solve, stream->scale) > pass) {
             continue;
         }
         solve->ranged[i] = true;
@@ -278,7 +307,7 @@ int solve_pass_of_scale(const Solve *solve, int scale) {
     int last = 0;
     for (size_t i = 0; i < solve->plan->streams.len; i++) {
         const PlanStream *stream = &solve->plan->streams.at[i];
-        if (stream->element && stream->scale == scale) {
+        if (stream_measured(stream) && stream->scale == scale) {
             const int pass = solve_pass_of_value(solve, stream->value, stream->graph);
             last = pass > last ? pass : last;
         }

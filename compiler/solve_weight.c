@@ -3,7 +3,9 @@
 #include "compiler/solve_weight.h"
 #include "compiler/batchnorm.h"
 #include "compiler/infer.h"
+#include "compiler/weight_rows.h"
 #include "kernels/scale.h"
+#include "runtime/base/sanitize.h"
 #include "runtime/calib/adaround.h"
 #include "runtime/calib/array_type.h"
 #include "runtime/calib/channel_scale.h"
@@ -22,6 +24,19 @@ Stat *solve_stat(const Solve *solve, const PlanLayer *planned) {
     return stats_find(solve->stats, observation_input(solve->seen, planned->layer)->name);
 }
 
+bool solve_seen(Solve *solve, const PlanLayer *planned, const Stat *stat, Span needs) {
+    if (stat->rows > 0) {
+        return true;
+    }
+    Session *s = solve->s;
+    Diag *d = diag_error(s, "E0706", needs, "the input of %s has not been seen",
+                         str_safe_c(s->arena, planned->layer->path));
+    diag_note(d, "tensor \"%s\" is read in no batch: a branch that the data do not take",
+              str_safe_c(s->arena, stat->name));
+    diag_help(d, "add data that reach the layer, or leave it out of the rule");
+    return false;
+}
+
 Grid solve_grid(const PlanLayer *planned) {
     const PlanFormat *f = &planned->format;
     const int own = planned->layer->weight->type;
@@ -35,35 +50,6 @@ Grid solve_grid(const PlanLayer *planned) {
 }
 
 /* ---- the weight as rows */
-
-/* Between the order of the tensor and rows of output channels; the same when they are first. */
-static void turn(const float *from, int64_t rows, int64_t columns, float *to) {
-    for (int64_t i = 0; i < rows; i++) {
-        for (int64_t k = 0; k < columns; k++) {
-            to[k * rows + i] = from[i * columns + k];
-        }
-    }
-}
-
-static bool turned(const Layer *layer) {
-    return layer->weight->rank == 2 && layer->reduce_axis == 0;
-}
-
-static void to_rows(const Layer *layer, const float *w, Rows *out) {
-    if (turned(layer)) {
-        turn(w, out->k, out->rows, out->w);
-    } else {
-        memcpy(out->w, w, (size_t)(out->rows * out->k) * sizeof *w);
-    }
-}
-
-static void from_rows(const Layer *layer, const Rows *rows, float *w) {
-    if (turned(layer)) {
-        turn(rows->w, rows->rows, rows->k, w);
-    } else {
-        memcpy(w, rows->w, (size_t)(rows->rows * rows->k) * sizeof *w);
-    }
-}
 
 /* Sets pruned weights to 0, by the kernel that would prune them. */
 static void prune(const PlanLayer *planned, float *w, Arena *arena) {
@@ -144,46 +130,49 @@ bool solve_rows(Solve *solve, const PlanLayer *planned, const Step *until, Arena
                 Rows *out) {
     const Layer *layer = planned->layer;
     const Tensor *t = layer->weight;
-    *out = (Rows){.rows = t->dims[layer->channel_axis]};
-    out->k = t->count / out->rows; /* of a convolution: channels of the group x kernel */
+    const WeightRows shape = weight_rows(layer);
+    *out = (Rows){.rows = shape.rows, .k = shape.k};
     out->w = arena_many(arena, float, (size_t)t->count);
     const ArenaMark mark = arena_mark(arena);
     float *w = arena_many(arena, float, (size_t)t->count);
     TRY(edit(solve, planned, until, w, arena));
-    to_rows(layer, w, out);
+    weight_to_rows(&shape, w, out->w);
     arena_reset(arena, mark);
     return true;
 }
 
 /* ---- scales and codes */
 
-/* Scales of rows in the order of OUT_SCALES. */
-static KernelGiven give(const Layer *layer, const Scales *scales, bool asymmetric, Arena *arena) {
-    uint32_t *codes = arena_many(arena, uint32_t, (size_t)scales->count);
-    float *zeros = arena_many(arena, float, (size_t)scales->count);
-    const int64_t blocks = scales->row_step > 0 ? scales->row_step : 1;
-    for (int64_t i = 0; i < scales->count; i++) {
-        const int64_t row = i / blocks, block = i % blocks;
-        const bool across = turned(layer) && scales->row_step > 1;
-        const int64_t at = across ? block * scales->rows + row : i;
-        codes[at] = scales->codes[i];
-        zeros[at] = scales->zeros[i];
-    }
-    return (KernelGiven){codes, asymmetric ? zeros : NULL, scales->super};
-}
-
 typedef struct WeightWork {
     Solve *solve;
     const PlanLayer *planned;
     const Spread *spread;
     Arena *arena;
+    WeightRows shape;
     Rows rows;  /* what there is to round */
+    float
+        *columns; /* ... in the order in which blocks are neighbours: that of scales and rounding */
     bool given; /* scales and values are decided: */
     Scales scales;
     float *rounded; /* [rows][k]; NULL: to the nearest */
     float *nearest; /* [rows][k]: then, for round_nearest */
     Cut cut;
 } WeightWork;
+
+/* Scales of rows in the order of OUT_SCALES. */
+static KernelGiven give(const WeightWork *w, bool asymmetric) {
+    const Scales *scales = &w->scales;
+    uint32_t *codes = arena_many(w->arena, uint32_t, (size_t)scales->count);
+    float *zeros = arena_many(w->arena, float, (size_t)scales->count);
+    const int64_t count = scales->row_step;
+    for (int64_t i = 0; i < scales->count; i++) {
+        const bool blocks = w->planned->format.granule == GRANULE_BLOCK;
+        const int64_t at = blocks ? weight_scale_place(&w->shape, i / count, i % count, count) : i;
+        codes[at] = scales->codes[i];
+        zeros[at] = scales->zeros[i];
+    }
+    return (KernelGiven){codes, asymmetric ? zeros : NULL, scales->super};
+}
 
 static bool clips(const PlanLayer *planned) {
     const Value *clip = step_value(planned->awq_step, "clip");
@@ -207,6 +196,21 @@ static const double *gram_of(WeightWork *w, int64_t group) {
     }
     channel_scale_gram(gram, k, s, scaled);
     return scaled;
+}
+
+static bool by_place(const WeightWork *w) {
+    return w->shape.taps > 1 && w->planned->format.granule == GRANULE_BLOCK;
+}
+
+/* ... of its columns as they are rounded. */
+static const double *gram_of_columns(WeightWork *w, int64_t group) {
+    const double *gram = gram_of(w, group);
+    if (!by_place(w)) {
+        return gram;
+    }
+    double *ordered = arena_many(w->arena, double, (size_t)(w->rows.k * w->rows.k));
+    weight_gram_by_place(&w->shape, gram, ordered);
+    return ordered;
 }
 
 /* Rows of a group, with scales that are those of the whole weight. */
@@ -237,19 +241,20 @@ static bool round_gptq(WeightWork *w, const Grid *grid, RowGroup *group, GptqRep
     gptq.order = natural ? GPTQ_NATURAL : GPTQ_STATIC;
     gptq.damp = args_number(said, "damp", gptq.damp);
     gptq.block = (int64_t)args_number(said, "block", (double)gptq.block);
-    gptq.w = w->rows.w + group->at;
+    gptq.w = w->columns + group->at;
     gptq.zero = group->zero;
-    gptq.gram = gram_of(w, group->index);
+    gptq.gram = gram_of_columns(w, group->index);
     return gptq_round(&gptq, &group->scales, w->rounded + group->at, report, w->arena, w->spread);
 }
 
 static bool round_adaround(WeightWork *w, const Grid *grid, RowGroup *group, GptqReport *report) {
-    const Adaround adaround = {.grid = grid,
-                               .scales = &group->scales,
-                               .w = w->rows.w + group->at,
-                               .g = gram_narrow(w->arena, gram_of(w, group->index), w->rows.k),
-                               .zero = group->zero,
-                               .steps = (int)args_number(&w->planned->round_value->args, "steps", 1000)};
+    const Adaround adaround = {
+        .grid = grid,
+        .scales = &group->scales,
+        .w = w->columns + group->at,
+        .g = gram_narrow(w->arena, gram_of_columns(w, group->index), w->rows.k),
+        .zero = group->zero,
+        .steps = (int)args_number(&w->planned->round_value->args, "steps", 1000)};
     double losses[2];
     TRY(adaround_round(&adaround, w->rounded + group->at, losses, w->arena, w->spread));
     *report = (GptqReport){.nearest = losses[0], .loss = losses[1]};
@@ -263,7 +268,7 @@ static bool round_rows(WeightWork *w, const Grid *grid) {
     if (w->planned->prune != PRUNE_NONE) {
         zero = arena_many(w->arena, uint8_t, (size_t)count);
         for (int64_t i = 0; i < count; i++) {
-            zero[i] = w->rows.w[i] == 0.0f;
+            zero[i] = w->columns[i] == 0.0f;
         }
     }
     w->rounded = arena_many(w->arena, float, (size_t)count);
@@ -280,6 +285,11 @@ static bool round_rows(WeightWork *w, const Grid *grid) {
         report->raises += one.raises;
         report->plain |= one.plain;
     }
+    if (by_place(w)) {
+        const float *rounded = w->rounded;
+        w->rounded = arena_many(w->arena, float, (size_t)count);
+        weight_by_channel(&w->shape, w->rows.rows, rounded, w->rounded);
+    }
     return true;
 }
 
@@ -289,13 +299,21 @@ static bool decide(WeightWork *w) {
     if (!planned->quantized || !(learned || clip)) {
         return true;
     }
+    const Observation *seen = observation_gram(w->solve->seen, planned->layer, w->arena);
+    const Span needs = learned ? planned->round_value->span : planned->awq_step->span;
+    TRY(solve_seen(w->solve, planned, stats_find(w->solve->stats, seen->name), needs));
     const Grid grid = solve_grid(planned);
     w->given = true;
+    w->columns = w->rows.w;
+    if (by_place(w)) {
+        w->columns = arena_many(w->arena, float, (size_t)(w->rows.rows * w->rows.k));
+        weight_by_place(&w->shape, w->rows.rows, w->rows.w, w->columns);
+    }
     w->scales = scales_new(w->arena, &grid, w->rows.rows, w->rows.k);
-    TRY(grid_scales(&grid, w->rows.w, &w->scales, w->arena, w->spread));
+    TRY(grid_scales(&grid, w->columns, &w->scales, w->arena, w->spread));
     if (clip) {
-        const float *narrow = gram_narrow(w->arena, gram_of(w, 0), w->rows.k);
-        TRY(clip_scales(&grid, w->rows.w, narrow, &w->scales, w->arena, w->spread));
+        const float *narrow = gram_narrow(w->arena, gram_of_columns(w, 0), w->rows.k);
+        TRY(clip_scales(&grid, w->columns, narrow, &w->scales, w->arena, w->spread));
     }
     return !learned || round_rows(w, &grid);
 }
@@ -318,7 +336,6 @@ static bool round_nearest(WeightWork *w) {
 /* What a kernel op wants of a weight whose values and scales are decided. */
 static bool encode(WeightWork *w, Solved *one) {
     Session *s = w->solve->s;
-    const Layer *layer = w->planned->layer;
     Kernel k = one->kernel;
     const int own = k.source;
     k.prune = PRUNE_NONE; /* done */
@@ -328,24 +345,20 @@ static bool encode(WeightWork *w, Solved *one) {
         one->outs[out] = size > 0 ? arena_alloc(s->arena, (size_t)size) : NULL;
     }
     float *edited = arena_many(w->arena, float, (size_t)k.count);
-    from_rows(layer, &w->rows, edited);
     if (!k.format) { /* a float weight, for weights = float */
-        const Rows rounded = {w->rows.rows, w->rows.k, w->rounded};
-        if (w->rounded) {
-            from_rows(layer, &rounded, edited);
-        }
+        weight_from_rows(&w->shape, w->rounded ? w->rounded : w->rows.w, edited);
         array_convert(K_FLOAT, false, edited, own, one->outs[OUT_CODES], (size_t)k.count);
         return true;
     }
+    weight_from_rows(&w->shape, w->rows.w, edited);
     if (!w->given) {
         device_whole(&k, edited, one->outs, &one->metrics, w->arena);
         return true;
     }
     TRY(w->rounded || w->nearest || round_nearest(w));
     float *values = arena_many(w->arena, float, (size_t)k.count);
-    from_rows(layer, &(Rows){w->rows.rows, w->rows.k, w->rounded ? w->rounded : w->nearest},
-              values);
-    const KernelGiven given = give(layer, &w->scales, k.format->asymmetric, w->arena);
+    weight_from_rows(&w->shape, w->rounded ? w->rounded : w->nearest, values);
+    const KernelGiven given = give(w, k.format->asymmetric);
     kernel_given(&k, values, &given, one->outs);
     kernel_compare(&k, edited, values, &one->metrics); /* values are what codes decode to */
     return true;
@@ -389,13 +402,14 @@ bool solve_weights(Solve *solve, int pass, const Spread *spread) {
         if (s->progress) {
             s->progress(s->progress_user, "solve", i, solve->solved->len);
         }
-        w.arena = arena_open();
+        w.arena = session_arena_open(s);
+        w.shape = weight_rows(w.planned->layer);
         bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
         for (; ok && i < end; i++) {
             ok = encode(&w, &solve->solved->at[i]);
             solve->done[i] = true;
         }
-        arena_close(w.arena);
+        session_arena_close(s, w.arena);
         TRY(ok);
     }
     return true;

@@ -17,6 +17,9 @@ Grid solve_grid(const PlanLayer *planned);
 Stat *solve_stat(const Solve *solve, const PlanLayer *planned);
 Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *graph);
 
+/* Has any batch reached the layer? E0706 at what needs its statistics if not. */
+bool solve_seen(Solve *solve, const PlanLayer *planned, const Stat *stat, Span needs);
+
 /* Passes over the data that things wait for: a value's own; a tie's; the last of the streams that
  * share the scale. */
 int solve_pass_of_value(const Solve *solve, const ValueInfo *value, const Graph *graph);

@@ -48,6 +48,35 @@ void session_forget(Session *s, Cleanup *c) {
     *c = (Cleanup){0};
 }
 
+static void close_arena(Session *s, void *arena) {
+    (void)s;
+    arena_close(arena);
+}
+
+Arena *session_arena_open(Session *s) {
+    Arena *arena = arena_open();
+    AllocGuard guard;
+    alloc_guard_push(&guard);
+    if (setjmp(guard.jump)) {
+        arena_close(arena); /* nobody else knows it yet */
+        alloc_failed(guard.wanted);
+    }
+    Cleanup *cleanup = arena_new(arena, Cleanup);
+    alloc_guard_pop(&guard);
+    session_on_close(s, cleanup, close_arena, arena);
+    return arena;
+}
+
+void session_arena_close(Session *s, Arena *arena) {
+    for (Cleanup *c = s->cleanups; c && arena; c = c->older) {
+        if (c->run == close_arena && c->owner == arena) {
+            session_forget(s, c);
+            arena_close(arena);
+            return;
+        }
+    }
+}
+
 void session_close(Session *s) {
     if (!s) {
         return;

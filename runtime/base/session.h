@@ -35,6 +35,9 @@ void session_close(Session *s);        /* NULL is fine */
 bool session_stopped(const Session *s);
 void session_on_close(Session *s, Cleanup *c, void (*run)(Session *, void *), void *owner);
 void session_forget(Session *s, Cleanup *c); /* no harm when it was forgotten already */
+/* An arena for a part of the compile, which a failed allocation does not leak. */
+Arena *session_arena_open(Session *s);
+void session_arena_close(Session *s, Arena *arena); /* NULL is fine */
 
 /* Returns false from the calling function if x is false: whoever failed has reported. */
 #define TRY(x)                                                                                     \

@@ -83,6 +83,17 @@ Dataset *dataset_over(Session *s, const DataWish *wish, DataFile *file, const Da
     return d;
 }
 
+/* A recipe that was written for another folder is not wrong. */
+static void help_find(Session *s, const DataWish *wish) {
+    Diag *d = s->diags.all.len ? vec_last(&s->diags.all) : NULL;
+    const bool placed = d && str_is(d->code, "E1101") && wish->path_span.source;
+    const Str quoted = str_format(s->arena, "\"%.*s\"", STR_ARG(wish->path));
+    if (placed && str_eq(span_text(wish->path_span), quoted)) { /* not the one of --data */
+        diag_span(d, wish->path_span, "read here, relative to the recipe");
+        diag_help(d, "--data %s=FILE reads it from elsewhere", str_safe_c(s->arena, wish->name));
+    }
+}
+
 Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs, size_t count) {
     if (str_is(wish->loader, "random")) {
         Dataset *d = make(s, wish, inputs, count);
@@ -96,7 +107,11 @@ Dataset *dataset_open(Session *s, const DataWish *wish, const DataInput *inputs,
     }
     const Str folder = wish->scratch.len ? wish->scratch : STR("/var/tmp");
     DataFile *file = data_file_open(s, format, data_path(s, wish), folder, wish->path_span);
-    return file ? dataset_over(s, wish, file, inputs, count) : NULL;
+    if (!file) {
+        help_find(s, wish);
+        return NULL;
+    }
+    return dataset_over(s, wish, file, inputs, count);
 }
 
 void dataset_close(Session *s, Dataset *d) {
@@ -112,6 +127,10 @@ int64_t dataset_samples(const Dataset *d) {
 
 int64_t dataset_batches(const Dataset *d) {
     return (d->samples + d->batch - 1) / d->batch;
+}
+
+int64_t dataset_samples_in(const Dataset *d, int64_t batches) {
+    return batches < dataset_batches(d) ? batches * d->batch : d->samples;
 }
 
 bool dataset_unchanged(Session *s, const Dataset *d) {

@@ -68,6 +68,8 @@ void dataset_close(Session *s, Dataset *d); /* NULL is fine; else with the sessi
 
 int64_t dataset_samples(const Dataset *d);
 int64_t dataset_batches(const Dataset *d); /* the last one may be short */
+/* How many samples the first `batches` of them have. */
+int64_t dataset_samples_in(const Dataset *d, int64_t batches);
 /* out: one for each input, in their order, valid until the next batch of this Dataset. False: a
  * value cannot be converted exactly (E0702). From the session's thread only. */
 bool dataset_batch(Session *s, Dataset *d, int64_t index, DataTensor *out);

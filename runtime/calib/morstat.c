@@ -64,10 +64,12 @@ static bool put_stat(Sink *sink, const Stat *stat) {
 
 static bool put_set(Sink *sink, const Stats *stats, uint64_t size) {
     const uint32_t words[2] = {MORSTAT_VERSION, stats->complete};
-    const uint64_t numbers[2] = {stats->batches, stats->by_name.len};
+    const uint64_t numbers[4] = {stats->batches, stats->by_name.len, stats->samples,
+                                 stats->engine.len};
     TRY(put(sink, magic, sizeof magic) && put(sink, words, sizeof words));
     TRY(put(sink, &size, sizeof size) && put(sink, &stats->identity, sizeof stats->identity));
     TRY(put(sink, numbers, sizeof numbers));
+    TRY(put_aligned(sink, stats->engine.data, stats->engine.len));
     for (size_t i = 0; i < stats->by_name.len; i++) {
         TRY(put_stat(sink, stats_at(stats, i)));
     }
@@ -276,6 +278,18 @@ static bool read_stat(Reader *r, Stats *stats) {
     return read_histogram(r, stat) && read_channels(r, stat) && read_gram(r, stat);
 }
 
+static bool read_source(Reader *r, Stats *stats) {
+    uint64_t numbers[2];
+    const char *head = take(r, sizeof numbers);
+    TRY(head);
+    memcpy(numbers, head, sizeof numbers);
+    const char *name = numbers[1] <= LIMIT_NAME_BYTES ? take(r, numbers[1]) : NULL;
+    TRY(name && numbers[0] <= INT64_MAX);
+    stats->samples = numbers[0];
+    stats->engine = str_copy(stats->session->arena, (Str){name, (size_t)numbers[1]});
+    return true;
+}
+
 /* The set, of which `count` is still to be read; NULL and *why if the head is not ours. */
 static Stats *read_head(Session *s, Str bytes, const StatsIdentity *wanted, uint64_t *count,
                         const char **why) {
@@ -291,7 +305,7 @@ static Stats *read_head(Session *s, Str bytes, const StatsIdentity *wanted, uint
     memcpy(&size, bytes.data + 16, sizeof size);
     memcpy(&identity, bytes.data + 24, sizeof identity);
     memcpy(numbers, bytes.data + 120, sizeof numbers);
-    *why = "is of another version of morc";
+    *why = MORSTAT_OTHER_VERSION;
     if (words[0] != MORSTAT_VERSION) {
         return NULL;
     }
@@ -320,13 +334,11 @@ static Stats *read_part(Session *s, Str bytes, const StatsIdentity *wanted, cons
         return NULL;
     }
     Reader r = {bytes.data + HEAD, bytes.len - HEAD - HASH, part};
-    for (uint64_t i = 0; i < count; i++) {
-        if (!read_stat(&r, stats)) {
-            r.left = 1;
-            break;
-        }
+    bool good = read_source(&r, stats);
+    for (uint64_t i = 0; i < count && good; i++) {
+        good = read_stat(&r, stats);
     }
-    if (r.left > 0) {
+    if (!good || r.left > 0) {
         *why = "is damaged";
         stats_close(stats);
         return NULL;

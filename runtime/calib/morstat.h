@@ -3,12 +3,13 @@
  *
  * Layout, little-endian; everything is aligned to 8, gaps are 0:
  *    0  "morstat\0"
- *    8  u32 version, 1; u32 1 if complete, else 0
+ *    8  u32 version, 2; u32 1 if complete, else 0
  *   16  u64 size of the file
  *   24  SHA-256 of the model, of the data, of what was asked (StatsIdentity)
  *  120  u64 batches of the data that are in
  *  128  u64 number of Stats
- *  136  Stats, by the order of the set
+ *  136  u64 samples in those batches; u64 bytes of the engine's name; the name
+ *       Stats, by the order of the set
  *  end  SHA-256 of all bytes before it
  * A Stat:
  *    0  u32 bytes of its name; u32 what
@@ -23,7 +24,9 @@
 #include "runtime/base/file.h"
 #include "runtime/calib/stats.h"
 
-enum { MORSTAT_VERSION = 1 };
+enum { MORSTAT_VERSION = 2 };
+/* *why of a file that is statistics by its first bytes, in another layout. */
+#define MORSTAT_OTHER_VERSION "is of another version of morc"
 
 /* By the commit protocol: a run that is killed leaves the old file or the new one. E1102. */
 bool morstat_write(const Stats *stats, Str path);

@@ -59,13 +59,24 @@ static double channel_error(const Format *f, float divisor, float sigma) {
     return sum / POINTS;
 }
 
+/* The largest that a row, or the whole data, has of a channel; sigma: its deviation. */
+static float reach(const Smooth *t, int64_t channel, double sigma) {
+    const float typical = (float)(SMOOTH_TYPICAL_ROW * sigma), most = t->amax[channel];
+    return t->rows && typical < most ? typical : most;
+}
+
+static double mean_square(const Smooth *t, int64_t channel) {
+    const double mean = t->gram[channel * t->k + channel] / (double)t->tokens;
+    return mean > 0 ? mean : 0;
+}
+
 static double activation_error(const Smooth *t, const double *squares, const float *s) {
     if (!t->activation) {
         return 0;
     }
     float amax = 0;
     for (int64_t j = 0; j < t->k; j++) {
-        const float a = t->amax[j] / s[j];
+        const float a = reach(t, j, sqrt(mean_square(t, j))) / s[j];
         amax = a > amax ? a : amax;
     }
     if (!(amax > 0)) {
@@ -75,8 +86,7 @@ static double activation_error(const Smooth *t, const double *squares, const flo
     const float divisor = range / t->activation->scale_max;
     double sum = 0;
     for (int64_t j = 0; j < t->k; j++) {
-        const double mean = t->gram[j * t->k + j] / (double)t->tokens / BELL_SQUARE;
-        const float sigma = (float)(sqrt(mean > 0 ? mean : 0) / s[j]);
+        const float sigma = (float)(sqrt(mean_square(t, j) / BELL_SQUARE) / s[j]);
         sum += channel_error(t->activation, divisor, sigma) * squares[j] * s[j] * s[j];
     }
     return sum * (double)t->tokens;
@@ -104,8 +114,13 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
     float *weight_amax = arena_many(arena, float, (size_t)k);
     double *squares = arena_many(arena, double, (size_t)k);
     add_column_squares(t, squares);
+    ScaledWeight *rounded = arena_many(arena, ScaledWeight, t->count + 1);
+    size_t rounded_count = 0;
     for (size_t i = 0; i < t->count; i++) {
         channel_widen(t->weights[i].w, t->weights[i].rows, k, weight_amax);
+        if (t->weights[i].grid->format) {
+            rounded[rounded_count++] = t->weights[i];
+        }
     }
     join_taps(weight_amax, k, t->taps);
     bool done = true;
@@ -120,7 +135,7 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
             smooth_scale(t->amax, weight_amax, k, alpha, trial);
         }
         double weight = 0;
-        done = channel_scale_loss(t->weights, t->count, k, g, trial, &weight, arena, spread);
+        done = channel_scale_loss(rounded, rounded_count, k, g, trial, &weight, arena, spread);
         const double activation = activation_error(t, squares, trial);
         if (step < 0 || weight + activation < least) {
             least = weight + activation;

@@ -62,12 +62,17 @@ const char *gram_shape_plain(StatView view, GramShape *shape) {
  * that no sum of products below overflows. */
 static int64_t out_size(const StatConv *c, int d) {
     const int64_t most = INT32_MAX;
+    const int64_t end_least = c->transposed ? -most : 0;
     if (c->size[d] < 1 || c->kernel[d] < 1 || c->stride[d] < 1 || c->dilation[d] < 1 ||
-        c->begin[d] < 0 || c->end[d] < 0 || c->size[d] > most || c->kernel[d] > most ||
+        c->begin[d] < 0 || c->end[d] < end_least || c->size[d] > most || c->kernel[d] > most ||
         c->stride[d] > most || c->dilation[d] > most || c->begin[d] > most || c->end[d] > most) {
         return 0;
     }
     const int64_t span = c->dilation[d] * (c->kernel[d] - 1);
+    if (c->transposed) {
+        const int64_t size = (c->size[d] - 1) * c->stride[d] + span + 1 - c->begin[d] - c->end[d];
+        return size < 0 || size > most ? 0 : size;
+    }
     const int64_t free = c->size[d] + c->begin[d] + c->end[d] - 1 - span;
     return free < 0 ? 0 : free / c->stride[d] + 1;
 }
@@ -89,7 +94,7 @@ const char *gram_shape_conv(const StatConv *conv, GramShape *shape) {
             return "has too many channels for a Gram matrix";
         }
         shape->taps = shape->taps || conv->kernel[d] > 1 || conv->stride[d] > 1 ||
-                      conv->begin[d] > 0 || conv->end[d] > 0;
+                      conv->begin[d] > 0 || conv->end[d] != 0;
     }
     return check_size(shape);
 }
@@ -155,13 +160,23 @@ static void place_next(const GramShape *s, OutPlace *p) {
     p->batch++;
 }
 
+/* Of the input that an output place meets; -1: none, between two of them. */
+static int64_t place_in(const StatConv *c, int d, int64_t out, int64_t offset) {
+    const int64_t stride = c->stride[d];
+    if (!c->transposed) {
+        return out * stride + offset;
+    }
+    return out + offset < 0 || (out + offset) % stride ? -1 : (out + offset) / stride;
+}
+
 /* A column of a convolution: one tap of its kernel on one channel; padding is 0. */
 static void pack_tap(const GramJob *job, int64_t group, int64_t column, double *to) {
     const GramShape *s = job->shape;
     const StatConv *c = &s->conv;
     int64_t offset[STAT_RANK_MAX] = {0}, channel = column;
     for (int d = c->rank - 1; d >= 0; d--) {
-        offset[d] = channel % c->kernel[d] * c->dilation[d] - c->begin[d];
+        const int64_t reach = channel % c->kernel[d] * c->dilation[d] - c->begin[d];
+        offset[d] = c->transposed ? -reach : reach;
         channel /= c->kernel[d];
     }
     channel += group * (c->channels / c->groups);
@@ -170,7 +185,7 @@ static void pack_tap(const GramJob *job, int64_t group, int64_t column, double *
         int64_t at = p.batch * c->channels + channel;
         bool inside = true;
         for (int d = 0; d < c->rank; d++) {
-            const int64_t i = p.at[d] * c->stride[d] + offset[d];
+            const int64_t i = place_in(c, d, p.at[d], offset[d]);
             inside = inside && i >= 0 && i < c->size[d];
             at = at * c->size[d] + i;
         }

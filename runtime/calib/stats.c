@@ -366,6 +366,7 @@ const char *stats_merge(Stats *into, const Stats *from) {
         merge_one(own, other);
     }
     into->batches += from->batches;
+    into->samples += from->samples;
     into->complete = into->complete && from->complete;
     return NULL;
 }

@@ -39,6 +39,9 @@ typedef struct StatConv {
     int64_t batch, channels, groups;
     int64_t size[STAT_RANK_MAX], kernel[STAT_RANK_MAX], stride[STAT_RANK_MAX],
         dilation[STAT_RANK_MAX], begin[STAT_RANK_MAX], end[STAT_RANK_MAX]; /* begin, end: padding */
+    /* Its output is strides larger: place i meets output place i * stride + tap * dilation - begin.
+     * Paddings make the output smaller, and `end` may be negative. */
+    bool transposed;
 } StatConv;
 
 typedef struct Stat {
@@ -81,7 +84,9 @@ typedef struct StatsIdentity {
 typedef struct Stats {
     Session *session;
     StatsIdentity identity;
+    Str engine;           /* that gave the values: "ONNX Runtime 1.32.0, CPU"; the session's */
     uint64_t batches;     /* of the data that are in, which is where a resumed run goes on */
+    uint64_t samples;     /* in these batches */
     bool complete;        /* the data has no more */
     Map by_name;          /* of Stat *, in the order of stats_add */
     pthread_mutex_t lock; /* of scratch: batches may come from several threads of an engine */

@@ -152,6 +152,10 @@ typedef struct NewTensor {
 Str model_fresh_name(Model *m, Str wanted);  /* "w_q", or "w_q_2" if taken */
 void edit_node_input(Node *node, int slot, Str name); /* the rest of the node stays as it is */
 void edit_insert_before(Node *node, Onnx__NodeProto *inserted);    /* in the order of the calls */
+/* What the node's first output was called is then for a node behind it to make: its readers, and
+ * whoever takes it out of the graph, see nothing of it. Not for nodes that are removed. */
+void edit_rename_output(Node *node, Str name);
+void edit_insert_behind(Node *node, Onnx__NodeProto *inserted); /* in the order of the calls */
 /* Unknown fields are carried over. Not for nodes that hold graphs or tensors: the skeleton, from
  * which a replacement is made, has no payloads. */
 void edit_replace_node(Node *node, Onnx__NodeProto *replacement);

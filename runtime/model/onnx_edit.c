@@ -99,6 +99,15 @@ void edit_insert_before(Node *node, Onnx__NodeProto *inserted) {
     vec_push(node->graph->model->session->arena, &node_edit(node)->before, inserted);
 }
 
+void edit_rename_output(Node *node, Str name) {
+    assert(node->output_count > 0 && name.len > 0);
+    node_edit(node)->output = name;
+}
+
+void edit_insert_behind(Node *node, Onnx__NodeProto *inserted) {
+    vec_push(node->graph->model->session->arena, &node_edit(node)->behind, inserted);
+}
+
 void edit_replace_node(Node *node, Onnx__NodeProto *replacement) {
     assert(node->bodies.len == 0 && "its bodies would lose their weights");
     node_edit(node)->replacement = replacement;

@@ -14,7 +14,8 @@ typedef struct NodeEdit {
     bool removed;
     const Onnx__NodeProto *replacement; /* NULL: the original with `inputs` applied */
     Vec(SlotEdit) inputs;               /* applied in order, to the replacement too */
-    Vec(Onnx__NodeProto *) before;
+    Vec(Onnx__NodeProto *) before, behind;
+    Str output; /* new name of the first output; empty: as it was */
 } NodeEdit;
 
 typedef struct TensorEdit {

@@ -243,6 +243,12 @@ static void replaced_node(const Render *r, Rope *out, const SkimMessage *record)
     }
     add_inputs(r, out, e, node.n_input);
     node.n_input = 0;
+    if (e->output.len) {
+        char **outputs = arena_many(r->arena, char *, node.n_output);
+        memcpy(outputs, node.output, node.n_output * sizeof *outputs);
+        outputs[0] = (char *)str_c(r->arena, e->output);
+        node.output = outputs;
+    }
     rope_bytes(out, pack(r, &node.base));
     Wire w = wire_over(r->m->input->data, record->body);
     WireField f;
@@ -253,17 +259,25 @@ static void replaced_node(const Render *r, Rope *out, const SkimMessage *record)
     }
 }
 
+/* The first output under its new name, if this is it and it has one. */
+static bool renamed_output(const Render *r, Rope *out, const SkimMessage *node, size_t index) {
+    const NodeEdit *e = node->edit;
+    const bool renamed = e && e->output.len && index == 0;
+    if (renamed) {
+        put_field(r, out, NODE_OUTPUT, e->output);
+    }
+    return renamed;
+}
+
 /* ---- all messages */
 
 static void render_child(Render *r, Rope *out, const SkimMessage *child) {
-    if (child->kind == SKIM_NODE && child->edit) {
-        const NodeEdit *e = child->edit;
-        for (size_t i = 0; i < e->before.len; i++) {
-            put_field(r, out, child->field, pack(r, &e->before.at[i]->base));
-        }
-        if (e->removed) {
-            return;
-        }
+    const NodeEdit *e = child->kind == SKIM_NODE ? child->edit : NULL;
+    for (size_t i = 0; e && i < e->before.len; i++) {
+        put_field(r, out, child->field, pack(r, &e->before.at[i]->base));
+    }
+    if (e && e->removed) {
+        return;
     }
     if (child->kind == SKIM_TENSOR && child->edit && ((const TensorEdit *)child->edit)->removed) {
         return;
@@ -271,18 +285,24 @@ static void render_child(Render *r, Rope *out, const SkimMessage *child) {
     Rope *body = rope_on(r->arena);
     if (child->kind == SKIM_TENSOR) {
         render_tensor(r, body, child);
-    } else if (child->kind == SKIM_NODE && child->edit &&
-               ((const NodeEdit *)child->edit)->replacement) {
+    } else if (e && e->replacement) {
         replaced_node(r, body, child);
     } else {
         render_message(r, body, child);
     }
     rope_message(out, child->field, body);
+    for (size_t i = 0; e && i < e->behind.len; i++) {
+        put_field(r, out, child->field, pack(r, &e->behind.at[i]->base));
+    }
 }
 
+/* Fields of a message that were seen so far. */
+typedef struct Seen {
+    size_t inputs, outputs;
+} Seen;
+
 /* True if the field was dealt with (or left out on purpose). */
-static bool special(Render *r, Rope *out, const SkimMessage *m, const WireField *f,
-                    size_t *inputs) {
+static bool special(Render *r, Rope *out, const SkimMessage *m, const WireField *f, Seen *seen) {
     switch (m->kind) {
     case SKIM_MODEL:
         return model_field(r, out, f);
@@ -296,13 +316,13 @@ static bool special(Render *r, Rope *out, const SkimMessage *m, const WireField 
         return graph_field(r, m, f);
     case SKIM_NODE:
         if (f->number == NODE_INPUT) {
-            const SlotEdit *edit = slot_edit(m->edit, (*inputs)++);
+            const SlotEdit *edit = slot_edit(m->edit, seen->inputs++);
             if (edit) {
                 put_field(r, out, NODE_INPUT, edit->name);
             }
             return edit != NULL;
         }
-        return false;
+        return f->number == NODE_OUTPUT && renamed_output(r, out, m, seen->outputs++);
     default:
         return false;
     }
@@ -312,7 +332,7 @@ void render_message(Render *r, Rope *out, const SkimMessage *m) {
     Wire w = wire_over(r->m->input->data, m->body);
     WireField f;
     const SkimMessage *child = m->first;
-    size_t inputs = 0;
+    Seen seen = {0};
     bool constants = m->kind == SKIM_FUNCTION;
     while (wire_next(&w, &f)) {
         while (child && child->whole.begin < f.whole.begin) {
@@ -322,7 +342,7 @@ void render_message(Render *r, Rope *out, const SkimMessage *m) {
             add_constants(r, out, m);
             constants = false;
         }
-        if (special(r, out, m, &f, &inputs)) {
+        if (special(r, out, m, &f, &seen)) {
             continue;
         }
         if (child && child->dirty && child->whole.begin == f.whole.begin) {
@@ -338,6 +358,6 @@ void render_message(Render *r, Rope *out, const SkimMessage *m) {
     } else if (m->kind == SKIM_FUNCTION) {
         function_end(r, out, m, constants);
     } else if (m->kind == SKIM_NODE && m->edit) {
-        add_inputs(r, out, m->edit, inputs);
+        add_inputs(r, out, m->edit, seen.inputs);
     }
 }

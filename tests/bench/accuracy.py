@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Perplexity of pylm-7m: weight-only recipes beside ONNX Runtime's own quantizer, then recipes with data.
+"""Perplexity of pylm-7m: weight-only recipes beside ONNX Runtime's own quantizer, then scales found at run
+time, then recipes with data.
 
 64 sequences of eval.npz, graph optimizations 'basic'. Data are the 128 sequences of calib.npz; the head
 stays in float. The goals of weight-only recipes are the tests' (cases_accuracy.py). Peers, measured once with
@@ -28,12 +29,20 @@ WITH_DATA = {
     "INT8, mse": ("mse", W8A8, None, ""),
     "INT8, percentile (int8_static)": (None, "int8_static", 5.85, ""),
     "INT8 SmoothQuant (int8_smooth)": (None, "int8_smooth", 5.65, "- / 5.677"),
+    "INT8 SmoothQuant, per token": (None, "int8_smooth_dynamic", 5.65, "none"),
     "INT4 AWQ (int4_awq)": (None, "int4_awq", 6.09, "6.224 / 6.203"),
     "INT4 GPTQ (int4_gptq)": (None, "int4_gptq", 5.96, "none"),
     "INT4 GPTQ, natural order": ("max", f"quantize({INT4}, round = gptq(order = natural))", 5.90, "none"),
     "INT4 AWQ and GPTQ": ("max", f"awq; quantize({INT4}, round = gptq)", 5.958, "none"),
     "W4A8 AWQ": ("max", f"awq; quantize({INT4}, input = fp8)", 6.10, "- / 6.256"),
     "W4A8 GPTQ (w4a8)": (None, "w4a8", 6.10, "none"),
+}
+# scales found at run time, no data. name: (steps or a file of recipes/, goal, ONNX Runtime's quantize_dynamic)
+DYNAMIC = {
+    "INT8 per token (int8_dynamic)": ("int8_dynamic", 5.64, "none"),
+    "INT8 per tensor": (W8A8.replace("input = int8", "input = int8 per tensor dynamic"), None, "none"),
+    "UINT8 per tensor": (W8A8.replace("input = int8", "input = uint8 per tensor dynamic"), 6.480, "6.480"),
+    "FP8 per token (fp8_dynamic)": ("fp8_dynamic", 5.671, "none; static on PyTorch 5.671"),
 }
 
 
@@ -64,6 +73,17 @@ def rows_with_data(scratch, model):
         row(name, out, seconds, (goal, peers))
 
 
+def rows_dynamic(scratch, model):
+    print(f"\n{'scales found at run time':32}{'perplexity':>11}{'seconds':>9}{'MB':>9}   {'goal':17}ORT")
+    for name, (steps, goal, peers) in DYNAMIC.items():
+        recipe, out = scratch / "r.mor", scratch / "out.onnx"
+        recipe.write_text(f"mor 1\non linear - head {{ {steps} }}\n", encoding="ascii")
+        if "(" not in steps:
+            recipe = ROOT / "recipes" / f"{steps}.mor"
+        seconds, _, _ = measure([ROOT / "build/release/morc", recipe, model, "-o", out, "-f", "-q"])
+        row(name, out, seconds, (goal, peers))
+
+
 def main():
     model = FOLDER / "model.onnx"
     print(f"{'pylm-7m':32}{'perplexity':>11}{'seconds':>9}{'MB':>9}   goal")
@@ -77,6 +97,7 @@ def main():
         out.unlink()
         seconds, _, _ = measure([sys.executable, ROOT / "tests/bench/ort_nbits.py", model, out])
         row("ORT MatMulNBits, with the head", out, seconds)
+        rows_dynamic(pathlib.Path(scratch), model)
         rows_with_data(pathlib.Path(scratch), model)
 
 

@@ -5,6 +5,7 @@ in float; the same bytes come out of 1 and 2 threads, of a run that was stopped 
 statistics that were kept or merged.
 """
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +14,11 @@ import time
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import numpy_helper
 
 from harness import MODELS, ROOT, SETTINGS, add_case, case
-from running import session
+from running import compare, run, session
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 from lm_eval import perplexity  # noqa: E402
@@ -39,6 +41,9 @@ METHODS = {
     "gptq": ("quantize(weight = int4 per block(128), round = gptq)", "", 1.20),
     "adaround": ("quantize(weight = int4 per block(128), round = adaround(steps = 100))", "", 1.22),
     "awq and gptq": ("awq\nquantize(weight = int4 per block(128), round = gptq)", "", 1.15),
+    "smooth, dynamic": ("smooth\nquantize(weight = int8 per channel, input = int8 per token dynamic)", "", 1.02),
+    "awq, dynamic": ("awq\nquantize(weight = int4 per block(128), input = int8 per token dynamic)", "", 1.20),
+    "gptq, dynamic": ("quantize(weight = int4 per block(128), input = fp8 per token dynamic, round = gptq)", "", 1.20),
     "w4a8": ("awq\nquantize(weight = int4 per block(128), input = fp8)", "", 1.20),
 }
 
@@ -46,6 +51,10 @@ METHODS = {
 def text_of(steps, arguments="", samples=16, batch=4, emit=""):
     return (f'{emit}data calib = npz("calib.npz", samples = {samples}, batch = {batch})\n'
             f"calibrate(data = calib{arguments})\non linear - head {{\n{steps}\n}}\n")
+
+
+def receipt_of(model):
+    return json.loads(next(p.value for p in model.metadata_props if p.key == "mor.receipt"))
 
 
 def prepare(box, samples=16):
@@ -195,8 +204,11 @@ def merged(box):
     assert b"E0708" in said, said
     out = box.dir / "merged.onnx"
     done = box.morc(box.dir / "recipe.mor", PYLM / "model.onnx", "-o", out, "--stats", "all.morstat")
-    assert b"statistics of 8 samples from" in done.stdout + done.stderr, done.stderr
+    assert b"statistics of 16 samples from" in done.stdout + done.stderr, done.stderr
     assert onnx.load(out).graph == whole.graph  # the receipts differ: other recipes
+    receipts = [receipt_of(onnx.load(out)), receipt_of(whole)]
+    assert [r["samples"] for r in receipts] == [16, 16], receipts
+    assert receipts[0]["engine"] == receipts[1]["engine"] == f"ONNX Runtime {onnxruntime.__version__}, CPU", receipts
 
 
 @case("calibrate/nothing is done without an engine")
@@ -247,3 +259,31 @@ def linked(box):
     (box.dir / "beside" / "m.onnx").symlink_to("../blobs/m.onnx")
     (box.dir / "blobs" / "m.data").rename(box.dir / "beside" / "m.data")
     assert box.compress(recipe, box.dir / "beside" / "m.onnx", "beside.onnx").read_bytes() == direct.read_bytes()
+
+
+# selector, steps, the least cosine of an output, where the values of weights and inputs are random
+SMALL = [
+    ("linear? | conv?", "quantize(weight = int8 per channel, input = int8, place = exact)", 0.99),
+    ("linear?", "smooth; quantize(weight = int8 per channel, round = gptq)", 0.99),
+    ("linear?", "awq; quantize(weight = int4 per channel, round = gptq)", 0.9),
+    ("linear? | conv?", "quantize(weight = uint8 per channel, round = adaround(steps = 20))", 0.99),
+]
+
+
+def small_models(selector, steps, cosine, box):
+    """What is written of the generated models is loaded, and says nearly the same; a refusal is one of
+    the recipe (a step does not fit a layer) or of random data for their inputs."""
+    written = 0
+    for path in sorted((MODELS / "tiny").glob("*.onnx")):
+        recipe = f"data c = random(seed = 0, samples = 4)\ncalibrate(data = c)\non {selector} {{ {steps} }}\n"
+        out = box.dir / f"{path.stem}.onnx"
+        done = box.morc("-q", box.write("recipe.mor", recipe), path, "-o", out, "--stats", "none", status=(0, 1, 5))
+        if done.returncode == 0:
+            if path.stem != "raw_bf16":  # ONNX Runtime has no kernels for it
+                assert compare(run(out, path), run(path, path)) > cosine, path.stem
+            written += 1
+    assert written > 20, written
+
+
+for _small in SMALL:
+    add_case(f"calibrate/small models: {_small[1]}", functools.partial(small_models, *_small))

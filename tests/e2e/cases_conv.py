@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tests" / "tools"))
 import make_diffusion  # noqa: E402
 import ocr_lines  # noqa: E402
 
-# shape of the weight, shape of the input without the batch, attributes
+# shape of the weight, shape of the input without the batch, attributes; kind: of the node, form: of the codes
 WALKS = {
     "plain": ((8, 16, 1, 1), (16, 9, 7), {}),
     "padded and strided": ((8, 6, 3, 3), (6, 12, 9), {"pads": [1, 0, 2, 1], "strides": [2, 1]}),
@@ -26,6 +26,18 @@ WALKS = {
     "same lower": ((6, 4, 4, 3), (4, 11, 10), {"auto_pad": "SAME_LOWER", "strides": [2, 2]}),
     "valid": ((6, 4, 2, 3), (4, 11, 10), {"auto_pad": "VALID"}),
     "signal": ((6, 4, 5), (4, 40), {"strides": [3], "pads": [2, 2]}),
+    "transposed": ((6, 8, 3, 2), (6, 7, 6), {"kind": "ConvTranspose"}),
+    "transposed, strided": ((6, 8, 4, 3), (6, 7, 6), {"kind": "ConvTranspose", "strides": [2, 3], "pads": [1, 0, 2, 1],
+                                                      "output_padding": [1, 2], "dilations": [1, 2]}),
+    "transposed, grouped": ((8, 3, 3, 3), (8, 6, 6), {"kind": "ConvTranspose", "group": 2, "strides": [2, 2],
+                                                      "form": "int4"}),
+    "transposed signal": ((6, 8, 5), (6, 21), {"kind": "ConvTranspose", "strides": [3], "pads": [2, 2]}),
+    "blocks": ((8, 32, 3, 3), (32, 9, 8), {"pads": [1, 1, 1, 1], "form": "int4 per block(16)"}),
+    "blocks, transposed": ((32, 8, 3, 3), (32, 7, 6), {"kind": "ConvTranspose", "strides": [2, 2],
+                                                       "form": "uint4 per block(16)"}),
+    "blocks of one place": ((8, 32, 1, 1), (32, 9, 8), {"form": "int4 per block(16)"}),
+    "blocks of one place, transposed": ((32, 8, 1, 1), (32, 9, 8), {"kind": "ConvTranspose",
+                                                                    "form": "int4 per block(16)"}),
     "volume": ((4, 3, 2, 3, 2), (3, 7, 8, 6), {"pads": [0, 1, 0, 1, 1, 0]}),
 }
 
@@ -41,10 +53,11 @@ def run(model, **inputs):
 
 def conv_model(path, weight, size, attributes):
     value = helper.make_tensor_value_info
-    sides = len(weight.shape) - 2
-    node = helper.make_node("Conv", ["x", "w"], ["y"], "conv", **attributes)
+    kind = attributes.get("kind", "Conv")
+    attributes = {k: v for k, v in attributes.items() if k not in ("kind", "form")}
+    node = helper.make_node(kind, ["x", "w"], ["y"], "conv", **attributes)
     graph = helper.make_graph([node], "g", [value("x", TensorProto.FLOAT, ["n", *size])],
-                              [value("y", TensorProto.FLOAT, ["n", weight.shape[0]] + [None] * sides)],
+                              [value("y", TensorProto.FLOAT, [None] * len(weight.shape))],
                               [numpy_helper.from_array(weight, "w")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
@@ -66,10 +79,10 @@ def check_walk(shape, size, attributes, box):
     x = smooth_noise(random, (32, *size))
     np.savez(box.dir / "calib.npz", x=x)
     wanted = run(box.dir / "m.onnx", x=x)[0]
-    errors = []
+    errors, form = [], attributes.get("form", "int4 per channel")
     for how in ("nearest", "gptq"):
         out = box.compress(f'data calib = npz("calib.npz", batch = 5)\ncalibrate(data = calib)\n'
-                           f"on conv {{ quantize(weight = int4 per channel, round = {how}) }}",
+                           f"on conv {{ quantize(weight = {form}, round = {how}) }}",
                            box.dir / "m.onnx", how + ".onnx")
         errors.append(float(((run(out, x=x)[0] - wanted) ** 2).mean()))
     assert errors[1] < 0.7 * errors[0], f"squared error {errors[1]}, nearest has {errors[0]}"

@@ -142,3 +142,4 @@ def receipt(box):
     held = json.loads(entries["mor.receipt"])
     assert held["recipe"] == "sha256:" + hashlib.sha256(text.encode()).hexdigest(), held
     assert len(held["layers"]) == 28, held.keys()
+    assert not {"data", "samples", "engine"} & set(held), held.keys()

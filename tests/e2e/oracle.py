@@ -185,3 +185,28 @@ def mask_ratio(w, fraction):
     mask = np.ones(flat.size, bool)
     mask[order[:zeros]] = False
     return mask.reshape(w.shape)
+
+
+@dataclasses.dataclass
+class Dynamic:
+    codes: np.ndarray    # as floats
+    scale: np.ndarray    # [..., 1] for rows, else of no dimension
+    decoded: np.ndarray
+
+
+def dynamic(x, element, token):
+    """What `input = ELEMENT per token (or tensor) dynamic` makes of values, in their own float type."""
+    own = x.dtype.type
+    dtype, top, _ = ELEMENTS[element]
+    rows = {"axis": -1, "keepdims": True} if token else {}
+    least = own(np.finfo(own).smallest_normal)
+    with np.errstate(over="ignore"):
+        if element == "uint8":
+            low, high = np.minimum(x.min(**rows), own(0)), np.maximum(x.max(**rows), own(0))
+            scale = np.maximum(high / own(top) - low / own(top), least)
+            zero = np.rint(-low / scale)
+            codes = np.clip(np.rint(x / scale) + zero, 0, top)
+            return Dynamic(codes, scale, (codes - zero) * scale)
+        scale = np.maximum(np.abs(x).max(**rows) / own(top), least)
+        codes = to_codes((x / scale).astype(own), element).astype(own)
+        return Dynamic(codes, scale, codes * scale)

@@ -13,6 +13,7 @@ import cases_models  # noqa: F401
 import cases_conv  # noqa: F401
 import cases_cli  # noqa: F401
 import cases_data  # noqa: F401
+import cases_dynamic  # noqa: F401
 import cases_emit  # noqa: F401
 import cases_evaluate  # noqa: F401
 import cases_fold  # noqa: F401

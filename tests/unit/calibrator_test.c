@@ -1,24 +1,11 @@
 /* calibrator: what every calibrator must do, and each at a histogram whose answer is known by hand.
  * That they choose as the reference does is shown by tests/tools/calibrators.py. */
 #include "tests/unit/stat_law.h"
-#include "runtime/base/alloc.h"
+#include "tests/unit/one_session.h"
 #include "runtime/calib/calibrator.h"
 #include "runtime/calib/stat_bins.h"
 
-static Session *s;
 static const StatsIdentity identity;
-
-static int setup(void **state) {
-    (void)state;
-    s = session_open(&sys_real);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    session_close(s);
-    return alloc_live() == 0 ? 0 : -1;
-}
 
 static Stat *observe(const float *x, int64_t n) {
     Stat *stat = stats_add(stats_open(s, &identity), STR("x"), STAT_RANGE | STAT_HISTOGRAM);

@@ -2,21 +2,7 @@
 #include "runtime/calib/data_stats.h"
 #include <math.h>
 #include "runtime/calib/array_type.h"
-#include "tests/unit/unit.h"
-
-static Session *s;
-
-static int setup(void **state) {
-    (void)state;
-    s = session_open(&sys_real);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    session_close(s);
-    return 0;
-}
+#include "tests/unit/one_session.h"
 
 static DataStats stats_of(int type, bool swapped, const void *data, int64_t count) {
     DataStats out;

@@ -79,6 +79,31 @@ static void replace_and_remove(void **state) {
     assert_str(n->main->nodes.at[1]->op, "Identity");
 }
 
+/* x -> MatMul -> y -> Relu becomes x -> MatMul -> v -> Neg -> u -> Abs -> y -> Relu, and so does
+ * what a replacement makes. */
+static void behind(void **state) {
+    (void)state;
+    for (int replaced = 0; replaced < 2; replaced++) {
+        Model *m = good(model_bytes(graph()));
+        Node *first = m->main->nodes.at[0];
+        edit_rename_output(first, STR("v"));
+        edit_insert_behind(first, node_of("Neg", "v", "u"));
+        edit_insert_behind(first, node_of("Abs", "u", "y"));
+        if (replaced) {
+            edit_replace_node(first, node_of("Gemm", "x", "y"));
+        }
+        assert_true(holds(laid_out(m), "unknown"));
+        const Model *n = rewritten(m);
+        assert_int_equal(n->main->nodes.len, 4);
+        assert_str(n->main->nodes.at[0]->op, replaced ? "Gemm" : "MatMul");
+        assert_str(n->main->nodes.at[0]->outputs[0]->name, "v");
+        assert_str(n->main->nodes.at[1]->op, "Neg");
+        assert_str(n->main->nodes.at[2]->op, "Abs");
+        assert_str(n->main->nodes.at[2]->outputs[0]->name, "y");
+        assert_str(n->main->nodes.at[3]->inputs[0]->name, "y");
+    }
+}
+
 /* x -> MatMul -> y -> Relu -> z becomes x -> MatMul -> z; y's value_info goes, fields stay. */
 static void absorb(void **state) {
     (void)state;
@@ -220,8 +245,9 @@ static void fresh_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(nothing),      TEST(inputs),      TEST(replace_and_remove), TEST(absorb),
-        TEST(tensors),      TEST(payload),     TEST(in_bodies),          TEST(in_functions),
+        TEST(nothing),      TEST(inputs),      TEST(replace_and_remove),
+        TEST(behind),       TEST(absorb),      TEST(tensors),
+        TEST(payload),      TEST(in_bodies),   TEST(in_functions),
         TEST(model_fields), TEST(fresh_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

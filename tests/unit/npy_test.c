@@ -1,20 +1,7 @@
 /* npy: headers of every kind that numpy writes, and those that it does not. */
 #include "runtime/calib/npy.h"
 #include "tests/unit/arrays_build.h"
-
-static Session *s;
-
-static int setup(void **state) {
-    (void)state;
-    s = session_open(&sys_real);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    session_close(s);
-    return 0;
-}
+#include "tests/unit/one_session.h"
 
 /* A header of format `major` around a literal. */
 static Str header(int major, const char *literal) {

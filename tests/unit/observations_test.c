@@ -38,6 +38,9 @@ static void what_steps_need(void **state) {
         {DATA "on \"q\" | \"k\" { smooth(alpha = 0.5); quantize(weight = int8, input = int8) }",
          "r: range channels\n"},
         {DATA "on \"q\" { smooth; quantize(weight = int8) }", "r: channels gram\n"},
+        {DATA "on linear { quantize(weight = int8, input = int8 per token dynamic) }", ""},
+        {DATA "on \"q\" { smooth(alpha = 0.5); quantize(weight = int8, input = int8 dynamic) }",
+         "r: channels\n"},
         {DATA "on \"q\" { awq; quantize(weight = int8) }\n"
               "on \"k\" { quantize(weight = int8, input = fp8) }\n"
               "on \"o\" { quantize(weight = int8, round = gptq) }",

@@ -31,7 +31,7 @@ static void open_bench(Bench *b) {
         .vocabulary = &morc_vocabulary, .elements = morc_elements, .ops = world_ops};
     Ast *ast = NULL;
     assert_true(parse_file(s, source, &ast) && resolve(s, ast, &options, &b->w.recipe));
-    assert_true(bind(s, b->w.recipe, b->w.layers, &b->w.plan));
+    assert_true(bind_plan(s, b->w.recipe, b->w.layers, &b->w.plan));
     b->files = (ReportFiles){.args = &b->args,
                              .plan = b->w.plan,
                              .output = in(b, "out.onnx"),

@@ -1,21 +1,7 @@
 /* sanitize: every two-byte text, and random bytes, come out harmless; JSON parses back. */
-#include "tests/unit/unit.h"
+#include "tests/unit/one_arena.h"
 #include "runtime/base/sanitize.h"
 #include <cjson/cJSON.h>
-
-static Arena *arena;
-
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_close(arena);
-    return 0;
-}
 
 static void check_harmless(Str hostile) {
     ArenaMark mark = arena_mark(arena);

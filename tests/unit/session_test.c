@@ -66,10 +66,43 @@ static void opening_survives_every_failure(void **state) {
     assert_int_equal(alloc_live(), live);
 }
 
+/* Closed by hand, and by the session what is left; whatever allocation fails. */
+static void arenas_are_closed_with_it(void **state) {
+    (void)state;
+    const int64_t live = alloc_live();
+    volatile int failures = 0;
+    for (volatile int n = 1;; n++) {
+        Session *volatile s = session_open(&sys_real);
+        AllocGuard g;
+        volatile bool done = false;
+        alloc_guard_push(&g);
+        if (setjmp(g.jump) == 0) {
+            alloc_fail_at(n, false);
+            Arena *first = session_arena_open(s), *second = session_arena_open(s);
+            Arena *third = session_arena_open(s);
+            assert_non_null(arena_alloc(first, 100000));
+            session_arena_close(s, second);
+            session_arena_close(s, NULL);
+            assert_non_null(arena_alloc(third, 1));
+            done = true;
+        }
+        alloc_fail_at(0, false);
+        alloc_guard_pop(&g);
+        session_close(s);
+        assert_int_equal(alloc_live(), live);
+        if (done) {
+            break;
+        }
+        failures++;
+    }
+    assert_true(failures >= 6);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cleanups_run_newest_first),
         cmocka_unit_test(stopping_is_seen),
+        cmocka_unit_test(arenas_are_closed_with_it),
         cmocka_unit_test(opening_survives_every_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

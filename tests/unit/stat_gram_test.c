@@ -57,15 +57,19 @@ static void plain_tensors(void **state) {
 static void convolutions(void **state) {
     (void)state;
     const StatConv convs[] = {
-        {2, 2, 3, 1, {9, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}},
-        {2, 1, 8, 4, {11, 5}, {3, 2}, {2, 1}, {1, 1}, {1, 0}, {0, 1}},
-        {2, 3, 6, 6, {8, 8}, {3, 3}, {1, 1}, {2, 2}, {2, 2}, {2, 2}},
-        {1, 2, 5, 1, {50}, {5}, {3}, {2}, {4}, {1}},
-        {3, 1, 2, 1, {4, 5, 6}, {2, 3, 1}, {1, 2, 3}, {1, 1, 1}, {0, 1, 0}, {1, 0, 2}},
-        {2, 2, 16, 1, {6, 6}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}},
-        {2, 2, 16, 2, {6, 6}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}},
-        {2, 2, 4, 1, {6, 6}, {1, 1}, {2, 2}, {1, 1}, {0, 0}, {0, 0}},
-        {1, 30, 6, 3, {1}, {1}, {1}, {1}, {0}, {0}},
+        {2, 2, 3, 1, {9, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, false},
+        {2, 1, 8, 4, {11, 5}, {3, 2}, {2, 1}, {1, 1}, {1, 0}, {0, 1}, false},
+        {2, 3, 6, 6, {8, 8}, {3, 3}, {1, 1}, {2, 2}, {2, 2}, {2, 2}, false},
+        {1, 2, 5, 1, {50}, {5}, {3}, {2}, {4}, {1}, false},
+        {3, 1, 2, 1, {4, 5, 6}, {2, 3, 1}, {1, 2, 3}, {1, 1, 1}, {0, 1, 0}, {1, 0, 2}, false},
+        {2, 2, 16, 1, {6, 6}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, false},
+        {2, 2, 16, 2, {6, 6}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, false},
+        {2, 2, 4, 1, {6, 6}, {1, 1}, {2, 2}, {1, 1}, {0, 0}, {0, 0}, false},
+        {1, 30, 6, 3, {1}, {1}, {1}, {1}, {0}, {0}, false},
+        {2, 2, 3, 1, {5, 4}, {3, 2}, {2, 3}, {1, 2}, {1, 0}, {2, -1}, true},
+        {1, 3, 4, 2, {9}, {2}, {3}, {1}, {0}, {-2}, true},
+        {1, 2, 4, 1, {7}, {1}, {1}, {1}, {0}, {-3}, true},
+        {2, 2, 4, 1, {6, 6}, {1, 1}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, true},
     };
     for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
         GramShape shape;
@@ -82,7 +86,7 @@ static void convolutions(void **state) {
 static void impossible_shapes_are_refused(void **state) {
     (void)state;
     GramShape shape;
-    StatConv conv = {2, 1, 4, 1, {4, 4}, {3, 3}, {1, 1}, {1, 1}, {0, 0}, {0, 0}};
+    StatConv conv = {2, 1, 4, 1, {4, 4}, {3, 3}, {1, 1}, {1, 1}, {0, 0}, {0, 0}, false};
     const char *size = "has too many channels for a Gram matrix";
     assert_null(gram_shape_conv(&conv, &shape));
     assert_int_equal(shape.places, 4);
@@ -94,6 +98,15 @@ static void impossible_shapes_are_refused(void **state) {
     conv.stride[1] = 0;
     assert_non_null(gram_shape_conv(&conv, &shape));
     conv.stride[1] = 1;
+    conv.end[0] = -1;
+    assert_non_null(gram_shape_conv(&conv, &shape));
+    conv.transposed = true; /* 6 x 6, one row more */
+    assert_null(gram_shape_conv(&conv, &shape));
+    assert_int_equal(shape.places, 7 * 6);
+    conv.begin[1] = 7; /* nothing is left */
+    assert_non_null(gram_shape_conv(&conv, &shape));
+    conv.begin[1] = conv.end[0] = 0;
+    conv.transposed = false;
     conv.groups = 3;
     assert_string_equal(gram_shape_conv(&conv, &shape), "is not what a convolution reads");
     conv.groups = 1;

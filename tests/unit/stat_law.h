@@ -132,8 +132,13 @@ static inline void law_row(const float *x, const StatConv *c, const int64_t *out
             int64_t rest = tap, index = 0, weight = 1;
             bool inside = true;
             for (int d = c->rank - 1; d >= 0; d--) {
-                const int64_t i =
-                    at[d] * c->stride[d] + rest % c->kernel[d] * c->dilation[d] - c->begin[d];
+                const int64_t reach = rest % c->kernel[d] * c->dilation[d] - c->begin[d];
+                int64_t i = at[d] * c->stride[d] + reach;
+                if (c->transposed) { /* the place of the input that reaches this one, if any */
+                    for (i = c->size[d] - 1; i >= 0 && i * c->stride[d] + reach != at[d];) {
+                        i--;
+                    }
+                }
                 rest /= c->kernel[d];
                 inside = inside && i >= 0 && i < c->size[d];
                 index += i * weight;

@@ -1,21 +1,8 @@
 /* stats: a set through several batches against the law, what is refused, memory, merging. */
 #include "tests/unit/stat_law.h"
-#include "runtime/base/alloc.h"
+#include "tests/unit/one_session.h"
 
-static Session *s;
 static const StatsIdentity identity = {.model = {1}, .data = {2}, .asked = {3}};
-
-static int setup(void **state) {
-    (void)state;
-    s = session_open(&sys_real);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    session_close(s);
-    return alloc_live() == 0 ? 0 : -1;
-}
 
 static Stats *open_set(void) {
     return stats_open(s, &identity);
@@ -171,7 +158,7 @@ static void convolutions_have_columns_of_their_own(void **state) {
     float *x;
     void *stored;
     law_data(1, N, &x, &stored);
-    StatConv conv = {2, 2, 4, 2, {5, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}};
+    StatConv conv = {2, 2, 4, 2, {5, 5}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, false};
     Stat *stat;
     set_of(&stat, "x", STAT_ALL);
     assert_null(stat_add_conv(stat, 1, x, &conv, NULL));

@@ -1,19 +1,5 @@
 /* str: slices, text under construction, edit distance, numbers for people. */
-#include "tests/unit/unit.h"
-
-static Arena *arena;
-
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_close(arena);
-    return 0;
-}
+#include "tests/unit/one_arena.h"
 
 static void slices_compare(void **state) {
     (void)state;

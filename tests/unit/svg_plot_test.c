@@ -3,20 +3,7 @@
 #include "compiler/svg_plot.h"
 #include <math.h>
 #include "tests/unit/markup.h"
-
-static Arena *arena;
-
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_close(arena);
-    return 0;
-}
+#include "tests/unit/one_arena.h"
 
 /* The number behind every `name="`. */
 static void each_between(const char *svg, const char *name, double low, double high) {

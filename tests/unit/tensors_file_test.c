@@ -2,20 +2,7 @@
 #include "runtime/calib/tensors_file.h"
 #include "runtime/base/limits.h"
 #include "tests/unit/arrays_build.h"
-
-static Session *s;
-
-static int setup(void **state) {
-    (void)state;
-    s = session_open(&sys_real);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    session_close(s);
-    return 0;
-}
+#include "tests/unit/one_session.h"
 
 static bool read_bytes(Str bytes, TensorsHeader *out, Str *why) {
     return tensors_header(s->arena, (const uint8_t *)bytes.data, bytes.len, out, why);

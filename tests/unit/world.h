@@ -60,7 +60,7 @@ static inline const Recipe *world_recipe(World *w, const char *text) {
 
 static inline bool world_bind(World *w, const char *text) {
     diags_clear(&w->s->diags);
-    return bind(w->s, world_recipe(w, text), w->layers, &w->plan);
+    return bind_plan(w->s, world_recipe(w, text), w->layers, &w->plan);
 }
 
 /* The one diagnostic's code; fails when there is none or another. */

@@ -1,0 +1,1 @@
+# run: morc -q -e 'on linear { quantize(weight = int8) }' $MODELS/tiny/gemm_linear.onnx -o $TMP/a.onnx; morc inspect $TMP/a.onnx; morc inspect $TMP/a.onnx --json | grep receipt; morc inspect $TMP/a.onnx linear
