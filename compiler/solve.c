@@ -8,6 +8,7 @@
 #include "runtime/calib/awq.h"
 #include "runtime/calib/calibrator.h"
 #include "runtime/calib/smooth.h"
+#include "runtime/calib/stat_magnitudes.h"
 #include "runtime/exec/spread_threads.h"
 #include <string.h>
 
@@ -25,7 +26,7 @@ typedef struct TieWork {
     const Spread *spread;
 } TieWork;
 
-static bool gather_weights(TieWork *w) {
+static bool gather_weights(TieWork *w, SolvedTie *out) {
     const PlanTie *tie = w->tie;
     w->weights = arena_many(w->arena, ScaledWeight, tie->layers.len);
     w->grids = arena_many(w->arena, Grid, tie->layers.len);
@@ -34,9 +35,20 @@ static bool gather_weights(TieWork *w) {
         Rows rows;
         TRY(solve_rows(w->solve, planned, tie->step, w->arena, &rows));
         w->grids[i] = solve_grid(planned);
+        channel_squares(rows.w, rows.rows, rows.k, out->squares);
         w->weights[w->count++] = (ScaledWeight){&w->grids[i], rows.w, rows.rows};
     }
     return true;
+}
+
+/* How the range of a stream is found; NULL: by a name that nothing has. */
+static const Calibrator *calibrator_of(const PlanStream *stream, CalibArgs *args) {
+    const Value *method = step_value(stream->calibrate, "method");
+    *args = CALIB_ARGS_DEFAULT;
+    if (method) {
+        args->percentile = args_number(&method->args, "p", args->percentile);
+    }
+    return calibrator_find(method ? method->text : STR("max"));
 }
 
 static bool smooth_tie(TieWork *w, SolvedTie *out) {
@@ -53,15 +65,19 @@ static bool smooth_tie(TieWork *w, SolvedTie *out) {
         return true;
     }
     const int stream = w->first->stream;
-    const Format *activation = stream >= 0 ? w->solve->plan->streams.at[stream].element : NULL;
+    const PlanStream *read = stream >= 0 ? &w->solve->plan->streams.at[stream] : NULL;
     Smooth smooth = {.weights = w->weights,
                      .count = w->count,
                      .k = w->tie->k,
                      .gram = stat_gram(w->stat, 0),
                      .tokens = (int64_t)w->stat->places,
                      .amax = w->stat->channel_amax,
-                     .activation = activation,
+                     .activation = read ? read->element : NULL,
                      .steps = 20};
+    if (smooth.activation && w->stat->magnitudes) {
+        smooth.magnitudes = w->stat;
+        smooth.calibrator = calibrator_of(read, &smooth.args);
+    }
     SmoothReport report;
     TRY(smooth_search(&smooth, out->s, &report, w->arena, w->spread));
     out->choice = report.alpha;
@@ -105,8 +121,9 @@ static bool solve_ties(Solve *solve, const Spread *spread) {
         TieWork w = {.solve = solve, .tie = tie, .arena = arena_open(), .spread = spread};
         w.first = &solve->plan->layers_planned.at[tie->layers.at[0]];
         w.stat = solve_stat(solve, w.first);
+        out->squares = arena_many(solve->s->arena, double, (size_t)tie->k);
         const bool awq = strcmp(tie->step->schema->name, "awq") == 0;
-        const bool ok = gather_weights(&w) && (awq ? awq_tie(&w, out) : smooth_tie(&w, out));
+        const bool ok = gather_weights(&w, out) && (awq ? awq_tie(&w, out) : smooth_tie(&w, out));
         arena_close(w.arena);
         TRY(ok);
     }
@@ -128,16 +145,18 @@ static CalibRange scaled_range(const Stat *stat, const PlanTie *tie, const float
 static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) {
     const PlanLayer *first = &solve->plan->layers_planned.at[stream->layers.at[0]];
     const Stat *stat = solve_stat_of(solve, stream->value, stream->graph);
-    if (stream->tie >= 0) {
-        *range = scaled_range(stat, &solve->plan->ties.at[stream->tie], solve->ties[stream->tie].s);
+    const CalibTarget target = {stream->element};
+    CalibArgs args;
+    const Calibrator *calibrator = calibrator_of(stream, &args);
+    const float *s = stream->tie >= 0 ? solve->ties[stream->tie].s : NULL;
+    if (s && !stat->magnitudes) {
+        *range = scaled_range(stat, &solve->plan->ties.at[stream->tie], s);
         return true;
     }
-    const Value *method = step_value(stream->calibrate, "method");
-    const Calibrator *calibrator = calibrator_find(method ? method->text : STR("max"));
-    const CalibTarget target = {stream->element};
-    CalibArgs args = CALIB_ARGS_DEFAULT;
-    if (method) {
-        args.percentile = args_number(&method->args, "p", args.percentile);
+    if (s) {
+        const double *squares = solve->ties[stream->tie].squares;
+        const bool weighs = calibrator && calibrator->weighs;
+        stat = magnitudes_scaled(solve->s->arena, stat, s, weighs ? squares : NULL);
     }
     const char *why = calibrator ? calibrator_range(calibrator, stat, &target, &args, range)
                                  : "has no calibrator of that name";

@@ -36,8 +36,11 @@ static void what_steps_need(void **state) {
         {DATA "on \"q\" { calibrate(data = d); quantize(weight = int8, input = int8) }",
          "r: range, of all values\n"},
         {DATA "on \"q\" | \"k\" { smooth(alpha = 0.5); quantize(weight = int8, input = int8) }",
-         "r: range channels\n"},
+         "r: range channels magnitudes\n"},
         {DATA "on \"q\" { smooth; quantize(weight = int8) }", "r: channels gram\n"},
+        {"data d = random(samples = 2)\ncalibrate(data = d)\n"
+         "on \"q\" { smooth; quantize(weight = int8, input = int8) }",
+         "r: range channels gram\n"},
         {DATA "on \"q\" { awq; quantize(weight = int8) }\n"
               "on \"k\" { quantize(weight = int8, input = fp8) }\n"
               "on \"o\" { quantize(weight = int8, round = gptq) }",
