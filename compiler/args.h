@@ -44,6 +44,7 @@ typedef struct Args {
     int gpu;         /* --device cuda:N: N; plain cuda: -1 */
     int threads;     /* 0: as many as there are processors */
     uint64_t memory; /* 0: default */
+    uint64_t stats_memory; /* 0: half of what is free */
     Str line;        /* the command line as one text, for messages */
 } Args;
 

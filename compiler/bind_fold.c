@@ -97,7 +97,9 @@ static Str fold(Bind *b, PlanTie *tie) {
     }
     const Node *end = vec_last(&path.nodes);
     PlanLayer *planned = path.layer ? plan_layer(b->plan, path.layer) : layer_with_norm(b, end);
-    const char *why = planned ? weight_problem(planned) : NULL;
+    const char *why = !planned           ? NULL
+                      : b->plan->encoded ? "the layer before is encoded when the value is measured"
+                                         : weight_problem(planned);
     if (!why) {
         tie->previous = planned ? planned->layer : path.layer;
         take_all(b, tie, &path, planned);

@@ -232,7 +232,23 @@ static void report_data(Bind *b, const PlanLayer *planned) {
     b->failed = true;
 }
 
-/* One pass over one data set serves all. */
+static bool behind_encoded(const Step *calibrate) {
+    const Value *observe = step_value(calibrate, "observe");
+    return observe && str_is(observe->text, "encoded");
+}
+
+/* What is measured behind encoded layers depends on all of these. */
+static void report_mixed(Bind *b, const Step *one, const Step *other) {
+    Diag *d = diag_error(b->s, "E0001", one->span,
+                         "`observe` that is not the same for all layers is not in this build");
+    diag_label(d, "measures %s", behind_encoded(one) ? "behind encoded layers" : "the float model");
+    diag_span(d, other->span, "this one %s",
+              behind_encoded(other) ? "behind encoded layers" : "the float model");
+    diag_help(d, "say `observe = encoded` in both, or in none");
+    b->failed = true;
+}
+
+/* One data set serves all. */
 static void take_data(Bind *b, PlanLayer *planned) {
     Plan *plan = b->plan;
     planned->calibrate = setting_of(b, planned);
@@ -243,6 +259,9 @@ static void take_data(Bind *b, PlanLayer *planned) {
     if (!plan->data) {
         plan->data = data->data;
         plan->data_step = planned->calibrate;
+        plan->encoded = behind_encoded(planned->calibrate);
+    } else if (plan->encoded != behind_encoded(planned->calibrate)) {
+        report_mixed(b, planned->calibrate, plan->data_step);
     } else if (plan->data != data->data) {
         Diag *d = diag_error(b->s, "E0001", planned->calibrate->span,
                              "a second data set is not in this build");

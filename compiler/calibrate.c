@@ -1,5 +1,6 @@
 /* Data through the engine into statistics (calibrate.h). */
 #include "compiler/calibrate.h"
+#include <malloc.h>
 #include <sodium.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -7,37 +8,45 @@
 #include "compiler/conv_view.h"
 #include "compiler/data_wish.h"
 #include "compiler/device_choice.h"
-#include "compiler/instrument.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/sanitize.h"
 #include "runtime/calib/data.h"
-#include "runtime/calib/morstat.h"
 #include "runtime/engine/observe.h"
 #include "runtime/exec/spread_threads.h"
 
-enum { SAVE_SECONDS = 10 }; /* between two writings of the .morstat */
+enum {
+    SAVE_SECONDS = 10, /* between two writings of the .morstat, */
+    SAVE_SHARE = 20    /* and this many times what the last one took */
+};
 
-typedef struct CalibrationPass Pass;
-struct CalibrationPass {
+typedef struct CalibrationRun Run;
+struct CalibrationRun {
     Session *s;
     const Plan *plan;
     Calibration *c;
-    Arena *arena; /* until the engine has the model no more */
+    KeptStats kept;
     Engine *engine;
-    EngineModel *model;
     Dataset *data;
+    size_t inputs; /* of the model; a batch of them, as data and for the engine: */
+    DataTensor *given;
+    EngineTensor *in;
     EngineObserver observer;
+    Span at; /* the `calibrate` */
+    /* of the pass at hand */
+    Arena *arena; /* until the engine has the model no more; NULL: it has none */
     Instrumented instrumented;
-    Span at;      /* the `calibrate` */
-    double saved; /* when the .morstat was written last */
+    EngineModel *model;
+    Stats *stats;
+    bool *shown;        /* of Calibration.seen, in this run of the model */
+    size_t left;        /* values of the pass that are not shown yet */
+    bool ends;          /* a run is over when all are: they come once, in the main graph */
+    double saved, save; /* when the .morstat was written last, and how long that took */
 };
 
 /* ---- what the engine shows */
 
-static const char *see(void *user, int64_t slot, const EngineTensor *x, const Spread *spread) {
-    Pass *p = user;
-    const Observation *seen = &p->c->seen.at[slot];
-    Stat *stat = stats_find(p->c->stats, seen->name);
+static const char *add(const Observation *seen, Stat *stat, const EngineTensor *x,
+                       const Spread *spread) {
     if (seen->conv) {
         StatConv conv;
         return conv_view(seen->conv, x->dims, x->rank, &conv)
@@ -50,6 +59,18 @@ static const char *see(void *user, int64_t slot, const EngineTensor *x, const Sp
         *(i < channels ? &view.outer : i == channels ? &view.channels : &view.inner) *= x->dims[i];
     }
     return stat_add(stat, x->type, x->data, view, spread);
+}
+
+static const char *see(void *user, int64_t slot, const EngineTensor *x, const Spread *spread) {
+    Run *r = user;
+    const Observation *seen = &r->c->seen.at[slot];
+    if (seen->pass != r->c->pass) {
+        return NULL;
+    }
+    const char *wrong = add(seen, stats_find(r->stats, seen->name), x, spread);
+    r->left -= !r->shown[slot];
+    r->shown[slot] = true;
+    return wrong ? wrong : r->ends && r->left == 0 ? observe_enough : NULL;
 }
 
 /* ---- identity */
@@ -80,244 +101,321 @@ static bool hash_model(Session *s, const Model *model, uint8_t out[32]) {
     return true;
 }
 
-/* Parts of a data set that were joined on purpose (morc stats merge): of the recipe's model and
- * wish, whatever the data. */
-static bool fits_merged(const Stats *stats, const StatsIdentity *id) {
-    return stats->complete && memcmp(stats->identity.model, id->model, 32) == 0 &&
-           memcmp(stats->identity.asked, id->asked, 32) == 0 &&
-           memcmp(stats->identity.data, CALIBRATE_MERGED, strlen(CALIBRATE_MERGED)) == 0;
-}
-
-/* Only statistics are ever replaced by statistics. */
-static bool refuse_file(Pass *p, const char *wrong) {
-    const char *path = str_safe_c(p->s->arena, p->c->stats_path);
-    Diag *d = diag_error(p->s, "E1103", NO_SPAN, "statistics would replace %s", path);
-    diag_note(d, "it %s", wrong);
-    diag_help(d, "--stats FILE keeps them elsewhere, --stats none nowhere");
-    return false;
-}
-
-static void begin_anew(Pass *p, const char *why) {
-    stats_close(p->c->stats);
-    p->c->stats = NULL;
-    p->c->kept = false;
-    p->c->why_new = why;
-}
-
-/* The data's identity knows no batches: what is not complete must end where one of ours does. */
-static bool goes_on(const Pass *p) {
-    const Stats *kept = p->c->stats;
-    const uint64_t batches = (uint64_t)dataset_batches(p->data);
-    return kept->complete ||
-           (kept->batches <= batches &&
-            kept->samples == (uint64_t)dataset_samples_in(p->data, (int64_t)kept->batches));
-}
-
-/* Statistics of the same model, data and wish that an earlier run has kept; NULL: none. */
-static bool take_kept(Pass *p, const StatsIdentity *id) {
-    Session *s = p->s;
-    struct stat is;
-    if (!p->c->stats_path.len || s->sys->stat(str_c(s->arena, p->c->stats_path), &is) != 0) {
-        return true;
-    }
-    const char *why = NULL;
-    p->c->stats = morstat_open(s, p->c->stats_path, id, &why);
-    if (!p->c->stats) {
-        TRY(why); /* else it is reported */
-        const char *wrong = NULL;
-        Stats *others = morstat_open(s, p->c->stats_path, NULL, &wrong);
-        const bool ours = others || (wrong && strcmp(wrong, MORSTAT_OTHER_VERSION) == 0);
-        TRY(ours || (wrong && refuse_file(p, wrong)));
-        if (others && p->c->args->stats.len && fits_merged(others, id)) {
-            p->c->stats = others;
-        } else {
-            stats_close(others);
-        }
-    }
-    p->c->kept = p->c->stats != NULL;
-    p->c->why_new = p->c->stats ? NULL : why;
-    if (p->c->kept && !goes_on(p)) {
-        begin_anew(p, "was begun with batches of another size");
-    }
-    return true;
-}
-
-static bool keep(Pass *p) {
-    p->saved = clock_seconds();
-    return !p->c->stats_path.len || morstat_write(p->c->stats, p->c->stats_path);
-}
-
-static bool identify(Pass *p, StatsIdentity *id) {
-    TRY(hash_model(p->s, p->plan->layers->model, id->model));
-    SpreadThreads *threads = spread_threads_open(p->s);
-    const bool hashed = dataset_hash(p->s, p->data, spread_threads(threads), id->data);
-    spread_threads_close(p->s, threads);
-    TRY(hashed);
-    Buf asked = buf_on(p->s->arena);
-    buf_printf(&asked, "morc %s\n", MORC_VERSION); /* another may sum in another order */
-    observations_print(&p->c->seen, &asked);
-    crypto_hash_sha256(id->asked, (const uint8_t *)asked.data, asked.len);
-    return true;
+static bool identify(Run *r, StatsIdentity *id) {
+    TRY(hash_model(r->s, r->plan->layers->model, id->model));
+    SpreadThreads *threads = spread_threads_open(r->s);
+    const bool hashed = dataset_hash(r->s, r->data, spread_threads(threads), id->data);
+    spread_threads_close(r->s, threads);
+    return hashed;
 }
 
 /* ---- opening */
 
-static bool open_data(Pass *p) {
-    Session *s = p->s;
-    const Plan *plan = p->plan;
+static bool open_data(Run *r) {
+    Session *s = r->s;
+    const Plan *plan = r->plan;
     DataWish wish;
-    TRY(data_of_step(s, plan->recipe, plan->data_step, p->c->args, p->c->get, &wish));
+    TRY(data_of_step(s, plan->recipe, plan->data_step, r->c->args, r->c->get, &wish));
     wish.part = plan->evaluation.held_out ? DATA_BUT_TENTH : DATA_ALL;
     size_t count;
-    const DataInput *inputs = data_inputs_of_model(s, p->plan->layers->model, &count);
-    p->data = dataset_open(s, &wish, inputs, count);
-    return p->data != NULL;
+    const DataInput *inputs = data_inputs_of_model(s, r->plan->layers->model, &count);
+    r->data = dataset_open(s, &wish, inputs, count);
+    r->inputs = count;
+    r->given = arena_many(s->arena, DataTensor, count + 1);
+    r->in = arena_many(s->arena, EngineTensor, count + 1);
+    return r->data != NULL;
 }
 
-static bool fail(Pass *p, const char *what, Str why) {
-    if (session_stopped(p->s)) {
+static bool fail(Run *r, const char *what, Str why) {
+    if (session_stopped(r->s)) {
         return false;
     }
-    Diag *d = diag_error(p->s, "E0707", p->at, "%s", what);
-    diag_note(d, "%s", str_safe_c(p->s->arena, why));
+    Diag *d = diag_error(r->s, "E0707", r->at, "%s", what);
+    diag_note(d, "%s", str_safe_c(r->s->arena, why));
     return false;
 }
 
-/* One set of statistics has one engine: another may give other bits. */
-static bool open_engine(Pass *p) {
-    Session *s = p->s;
-    const EngineWish wish = device_engine(p->c->args, p->c->get);
-    p->engine = engine_need(s, &wish, p->at);
-    TRY(p->engine);
-    p->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(p->engine)),
-                              engine_provider(p->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
-    p->c->why_cpu = engine_why_cpu(p->engine);
-    if (p->c->stats && !str_eq(p->c->stats->engine, p->c->engine)) {
-        begin_anew(p, "was begun by another engine");
+static bool open_engine(Run *r) {
+    Session *s = r->s;
+    const EngineWish wish = device_engine(r->c->args, r->c->get);
+    if (r->engine) {
+        return true;
     }
+    r->engine = engine_need(s, &wish, r->at);
+    TRY(r->engine);
+    r->c->engine = str_format(s->arena, "ONNX Runtime %.*s, %s", STR_ARG(engine_version(r->engine)),
+                              engine_provider(r->engine) == ENGINE_CUDA ? "CUDA" : "CPU");
+    r->c->why_cpu = engine_why_cpu(r->engine);
     return true;
 }
 
-static bool open_model(Pass *p) {
-    Session *s = p->s;
-    TRY(instrument(s, p->arena, p->c->model_path, &p->c->seen, &p->instrumented));
-    p->observer = (EngineObserver){p, see};
-    const EngineLoad load = {.bytes = p->instrumented.bytes,
-                             .size = p->instrumented.size,
-                             .folder = model_data_folder(s, p->plan->layers->model),
-                             .observer = &p->observer,
+/* The copy of the model that the pass is run on. */
+static bool make_copy(Run *r, const InstrumentEdits *edits) {
+    Calibration *c = r->c;
+    const int level = edits ? c->passes.all.at[c->pass].level : ALL_LEVELS;
+    r->arena = session_arena_open(r->s);
+    return instrument(r->s, r->arena, c->model_path, &c->seen, level, edits, &r->instrumented);
+}
+
+/* All observers are in the graph in every pass, so that the library rewrites it alike. */
+static bool open_model(Run *r) {
+    Session *s = r->s;
+    TRY(open_engine(r));
+    r->observer = (EngineObserver){r, see};
+    const EngineFile file = {STR(INSTRUMENT_DATA), r->instrumented.data, r->instrumented.data_size};
+    const EngineLoad load = {.bytes = r->instrumented.bytes,
+                             .size = r->instrumented.size,
+                             .folder = model_data_folder(s, r->plan->layers->model),
+                             .file = r->instrumented.data ? &file : NULL,
+                             .observer = &r->observer,
                              .finishes = true}; /* statistics hold whole batches */
     Str why = {0};
-    p->model = engine_load(s, p->engine, &load, &why);
-    return p->model || fail(p, "the engine does not take this model", why);
+    r->model = engine_load(s, r->engine, &load, &why);
+    return r->model || fail(r, "the engine does not take this model", why);
+}
+
+static void close_model(Run *r) {
+    engine_unload(r->s, r->model);
+    r->model = NULL;
+    if (r->instrumented.model) {
+        model_close(r->instrumented.model);
+    }
+    r->instrumented = (Instrumented){0};
+    if (r->arena) {
+        session_arena_close(r->s, r->arena);
+        malloc_trim(0); /* models come and go: what the library leaves in pieces would add up */
+    }
+    r->arena = NULL;
 }
 
 /* ---- running */
 
-static bool run_batch(Pass *p, int64_t index, size_t inputs, DataTensor *tensors,
-                      EngineTensor *in) {
-    TRY(dataset_batch(p->s, p->data, index, tensors));
-    size_t count = 0;
-    for (size_t i = 0; i < inputs; i++) {
-        if (tensors[i].data || tensors[i].size == 0) {
-            in[count++] = (EngineTensor){tensors[i].name,
-                                         tensors[i].type,
-                                         tensors[i].rank,
-                                         tensors[i].dims,
-                                         (void *)(uintptr_t)tensors[i].data,
-                                         (size_t)tensors[i].size};
-        }
-    }
-    const EnginePort *ports;
-    if (engine_outputs(p->model, &ports) == 0) {
-        return fail(p, "this model has no outputs to run for", STR(""));
-    }
-    EngineTensor out;
-    Str why = {0};
-    if (!engine_run(p->model, in, count, &ports[0].name, 1, &out, &why)) {
-        return fail(p, "the engine cannot run this model on the data", why);
-    }
-    engine_release_outputs(p->model);
+static bool keep(Run *r) {
+    const double begin = clock_seconds();
+    TRY(kept_stats_write(&r->kept, r->c->pass, r->stats));
+    r->c->saved = r->c->saved || r->stats->batches > 0;
+    r->saved = clock_seconds();
+    r->save = r->saved - begin;
     return true;
 }
 
-static bool run_data(Pass *p) {
-    Session *s = p->s;
-    Stats *stats = p->c->stats;
-    const int64_t batches = dataset_batches(p->data);
-    size_t inputs;
-    data_inputs_of_model(s, p->plan->layers->model, &inputs);
-    DataTensor *tensors = arena_many(p->arena, DataTensor, inputs + 1);
-    EngineTensor *in = arena_many(p->arena, EngineTensor, inputs + 1);
-    p->saved = clock_seconds();
-    for (int64_t i = (int64_t)stats->batches; i < batches; i++) {
-        if (s->progress) {
-            s->progress(s->progress_user, "calibrate", (uint64_t)i, (uint64_t)batches);
-        }
-        const bool stopped = session_stopped(s);
-        if (stopped || clock_seconds() - p->saved > SAVE_SECONDS) {
-            TRY(keep(p) && !stopped);
-        }
-        TRY(run_batch(p, i, inputs, tensors, in));
-        stats->batches++;
-        stats->samples = (uint64_t)dataset_samples_in(p->data, i + 1);
-    }
-    stats->complete = true;
-    return dataset_unchanged(s, p->data) && keep(p);
+static void begin_run(Run *r) {
+    memset(r->shown, 0, r->c->seen.len * sizeof *r->shown);
+    r->left = r->c->passes.all.at[r->c->pass].values;
 }
 
-static void begin_statistics(Pass *p, const StatsIdentity *id) {
-    Calibration *c = p->c;
-    if (!c->stats) {
-        c->stats = stats_open(p->s, id);
-        c->stats->engine = c->engine;
-        for (size_t i = 0; i < c->seen.len; i++) {
-            stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
+static bool run_batch(Run *r, int64_t index) {
+    TRY(dataset_batch(r->s, r->data, index, r->given));
+    size_t count = 0;
+    for (size_t i = 0; i < r->inputs; i++) {
+        const DataTensor *t = &r->given[i];
+        if (t->data || t->size == 0) {
+            void *bytes = (void *)(uintptr_t)t->data;
+            r->in[count++] =
+                (EngineTensor){t->name, t->type, t->rank, t->dims, bytes, (size_t)t->size};
         }
     }
-    c->resumed = (int64_t)c->stats->samples;
-    c->samples = c->stats->complete ? c->resumed : dataset_samples(p->data);
+    const EnginePort *ports;
+    if (engine_outputs(r->model, &ports) == 0) {
+        return fail(r, "this model has no outputs to run for", STR(""));
+    }
+    EngineTensor out;
+    Str why = {0};
+    begin_run(r);
+    if (!engine_run(r->model, r->in, count, &ports[0].name, 1, &out, &why)) {
+        return fail(r, "the engine cannot run this model on the data", why);
+    }
+    engine_release_outputs(r->model);
+    return true;
+}
+
+static const char *pass_name(const Run *r) {
+    const size_t count = r->c->passes.all.len;
+    return count == 1 ? "calibrate"
+                      : str_format(r->s->arena, "calibrate %d/%zu", r->c->pass + 1, count).data;
+}
+
+static bool run_data(Run *r) {
+    Session *s = r->s;
+    const int64_t batches = dataset_batches(r->data);
+    const char *name = pass_name(r);
+    r->saved = clock_seconds();
+    for (int64_t i = (int64_t)r->stats->batches; i < batches; i++) {
+        if (s->progress) {
+            s->progress(s->progress_user, name, (uint64_t)i, (uint64_t)batches);
+        }
+        const bool stopped = session_stopped(s);
+        const double since = clock_seconds() - r->saved;
+        if (stopped || (since > SAVE_SECONDS && since > SAVE_SHARE * r->save)) {
+            TRY(keep(r) && !stopped);
+        }
+        TRY(run_batch(r, i));
+        r->stats->batches++;
+        r->stats->samples = (uint64_t)dataset_samples_in(r->data, i + 1);
+    }
+    r->stats->complete = true;
+    return dataset_unchanged(s, r->data) && keep(r);
+}
+
+/* ---- passes */
+
+static bool run_ends(const Run *r) {
+    for (size_t i = 0; i < r->c->seen.len; i++) {
+        const Observation *seen = &r->c->seen.at[i];
+        TRY(seen->pass != r->c->pass || seen->graph->number == 0);
+    }
+    return true;
+}
+
+/* Why what a file has of the pass will not do; NULL: it will. The data's identity knows no batches,
+ * so what is not complete must end where one of ours does; and one run has one engine, since
+ * another may give other bits. */
+static const char *unfit(const Run *r) {
+    const Stats *kept = r->stats;
+    const uint64_t batches = (uint64_t)dataset_batches(r->data);
+    const bool ends = kept->complete ||
+                      (kept->batches <= batches &&
+                       kept->samples == (uint64_t)dataset_samples_in(r->data, (int64_t)kept->batches));
+    const bool begun = kept->complete || kept->batches > 0;
+    return !ends ? "was begun with batches of another size"
+           : begun && r->engine && !str_eq(kept->engine, r->c->engine) ? "was begun by another engine"
+                                                                       : NULL;
+}
+
+static void begin_anew(Run *r) {
+    const StatsIdentity identity = r->stats->identity;
+    stats_close(r->stats);
+    r->stats = stats_open(r->s, &identity);
+    for (size_t i = 0; i < r->c->seen.len; i++) {
+        const Observation *seen = &r->c->seen.at[i];
+        if (seen->pass == r->c->pass) {
+            stats_add(r->stats, seen->name, seen->what);
+        }
+    }
+}
+
+/* Takes what is kept of the pass; edits: as for calibrate. */
+static bool begin_pass(Run *r, const InstrumentEdits *edits) {
+    Calibration *c = r->c;
+    uint8_t hash[32];
+    if (edits) {
+        TRY(make_copy(r, edits));
+        crypto_hash_sha256_state h;
+        crypto_hash_sha256_init(&h);
+        crypto_hash_sha256_update(&h, r->instrumented.bytes, r->instrumented.size);
+        crypto_hash_sha256_update(&h, r->instrumented.data, r->instrumented.data_size);
+        crypto_hash_sha256_final(&h, hash);
+    }
+    r->stats = kept_stats_take(&r->kept, c->pass, edits ? hash : NULL);
+    TRY(r->stats);
+    c->why_new = r->kept.why_new;
+    if (!r->stats->complete) {
+        TRY(open_engine(r));
+    }
+    const char *wrong = unfit(r);
+    if (wrong) {
+        TRY(open_engine(r));
+        begin_anew(r);
+        c->why_new = wrong;
+    }
+    if (r->stats->batches == 0 && !r->stats->complete) {
+        r->stats->engine = c->engine;
+    }
+    c->resumed = (int64_t)r->stats->samples;
+    c->samples = r->stats->complete ? c->resumed : dataset_samples(r->data);
+    c->kept_passes += r->stats->complete;
+    c->saved = c->saved || (r->stats->batches && r->kept.path.len);
+    r->ends = run_ends(r);
+    return r->stats->complete || r->model || ((r->arena || make_copy(r, NULL)) && open_model(r));
 }
 
 bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
     const double begin = clock_seconds();
     c->seen = observations(plan, s->arena);
-    Pass *p = c->pass = arena_new(s->arena, Pass);
-    *p = (Pass){.s = s, .plan = plan, .c = c, .at = plan->data_step->span};
-    p->arena = session_arena_open(s);
-    StatsIdentity id = {0};
-    bool ok = open_data(p) && identify(p, &id) && take_kept(p, &id);
-    c->seconds = clock_seconds() - begin;
-    ok = ok && ((c->stats && c->stats->complete) || open_engine(p));
+    c->passes = (DataPasses){.budget = data_passes_budget(s, c->args->stats_memory)};
+    Run *r = c->run = arena_new(s->arena, Run);
+    *r = (Run){.s = s, .plan = plan, .c = c, .at = plan->data_step->span};
+    r->shown = arena_many(s->arena, bool, c->seen.len + 1);
+    r->kept = (KeptStats){.s = s,
+                          .path = c->stats_path,
+                          .named = c->args->stats.len > 0,
+                          .seen = &c->seen,
+                          .passes = &c->passes,
+                          .encoded = plan->encoded};
+    bool ok = open_data(r) && identify(r, &r->kept.id) && kept_stats_find(&r->kept);
+    for (size_t i = 0; ok && i < r->kept.all.len; i++) { /* none at hand: said before any work */
+        ok = r->kept.all.at[i].complete || open_engine(r);
+    }
     if (ok) {
-        begin_statistics(p, &id);
+        c->samples = dataset_samples(r->data);
+        /* Behind encoded layers the first pass, too, waits for weights that need no data. What the
+         * data holds for all batches is made here, below what a pass gives back of the arena. */
+        ok = plan->encoded ? dataset_samples(r->data) == 0 || dataset_batch(s, r->data, 0, r->given)
+                           : begin_pass(r, NULL);
     }
-    if (!ok || (!c->stats->complete && !open_model(p))) {
+    if (ok) {
+        c->stats = stats_open(s, r->stats ? &r->stats->identity : &r->kept.id);
+        c->stats->engine = r->stats ? r->stats->engine : c->engine;
+        for (size_t i = 0; i < c->seen.len; i++) {
+            stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
+        }
+    }
+    c->seconds = clock_seconds() - begin;
+    if (!ok) {
         calibrate_close(s, c);
-        return false;
     }
-    return true;
-}
-
-bool calibrate(Session *s, Calibration *c) {
-    const double begin = clock_seconds();
-    const bool ok = c->stats->complete || run_data(c->pass);
-    c->seconds += clock_seconds() - begin;
-    calibrate_close(s, c);
     return ok;
 }
 
+/* What a pass has measured joins the others. */
+static void end_pass(Run *r) {
+    Calibration *c = r->c;
+    for (size_t i = 0; i < c->seen.len; i++) {
+        if (c->seen.at[i].pass == c->pass) {
+            stats_move(c->stats, r->stats, c->seen.at[i].name);
+        }
+    }
+    c->stats->batches += r->stats->batches;
+    c->stats->samples = r->stats->samples;
+    stats_close(r->stats);
+    r->stats = NULL;
+    c->pass++;
+    c->stats->complete = calibrate_over(c);
+}
+
+bool calibrate(Session *s, Calibration *c, const InstrumentEdits *edits) {
+    const double begin = clock_seconds();
+    Run *r = c->run;
+    const ArenaMark mark = arena_mark(s->arena);
+    bool ok = r->stats || begin_pass(r, edits);
+    ok = ok && (r->stats->complete || run_data(r));
+    if (edits) { /* the float one serves all passes */
+        close_model(r);
+    }
+    if (ok) {
+        end_pass(r);
+        if (edits) { /* the copy, as it was read: 5 MB for 900 nodes, and there are many passes */
+            arena_reset(s->arena, mark);
+        }
+    }
+    c->seconds += clock_seconds() - begin;
+    if (!ok || calibrate_over(c)) {
+        calibrate_close(s, c);
+    }
+    return ok;
+}
+
+bool calibrate_over(const Calibration *c) {
+    return c->pass == (int)c->passes.all.len;
+}
+
 void calibrate_close(Session *s, Calibration *c) {
-    Pass *p = c->pass;
-    if (!p) {
+    Run *r = c->run;
+    if (!r) {
         return;
     }
-    c->pass = NULL;
-    engine_unload(s, p->model);
-    engine_close(s, p->engine);
-    if (p->instrumented.model) {
-        model_close(p->instrumented.model);
-    }
-    dataset_close(s, p->data);
-    session_arena_close(s, p->arena);
+    c->run = NULL;
+    close_model(r);
+    engine_close(s, r->engine);
+    dataset_close(s, r->data);
 }

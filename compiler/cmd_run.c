@@ -7,10 +7,10 @@
 #include "compiler/frontend.h"
 #include "compiler/kernel_report.h"
 #include "compiler/output_names.h"
+#include "compiler/pass_loop.h"
 #include "compiler/readings.h"
 #include "compiler/report_file.h"
 #include "compiler/run_report.h"
-#include "compiler/solve.h"
 #include "lang/parse.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/file.h"
@@ -226,31 +226,11 @@ static bool prepare_calibration(Run *r) {
 
 /* What the plan takes from data, if it does: statistics, then all that follows from them. */
 static bool calibrate_and_solve(Run *r, Compiled *compiled) {
-    Session *s = r->s;
-    if (!r->plan->data) {
-        return true;
+    if (r->plan->data) {
+        r->found = pass_loop(r->c, r->plan, &r->calibration, compiled);
+        stage(r);
     }
-    Calibration *c = &r->calibration;
-    const bool calibrated = calibrate(s, c);
-    console_progress_end(r->c);
-    run_report_calibration(r->c, c, calibrated);
-    TRY(calibrated);
-    const double measured = stage(r);
-    Solve work = {.s = s,
-                  .plan = r->plan,
-                  .seen = &c->seen,
-                  .stats = c->stats,
-                  .facts = compiled_facts(compiled),
-                  .solved = compiled_solved(compiled)};
-    const bool ok = solve(&work);
-    if (ok) {
-        r->found = findings_take(&work, c);
-        r->found->seconds_calibrate = measured;
-        r->found->seconds_solve = stage(r);
-    }
-    stats_close(c->stats);
-    console_progress_end(r->c);
-    return ok;
+    return !r->plan->data || r->found;
 }
 
 static bool choose_device(Run *r, const Compiled *compiled) {
@@ -411,6 +391,7 @@ static bool compile_and_run(Run *r) {
         return dumped;
     }
     if (r->args->verb == VERB_PLAN) {
+        r->plan->passes = data_passes_words(s, r->plan, r->args->stats_memory);
         plan_print(r->plan, &b);
         compiled_notes(compiled, &b);
         if (r->args->kernels) {

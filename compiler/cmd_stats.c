@@ -30,7 +30,7 @@ static void join_identity(StatsIdentity *into, const StatsIdentity *from) {
     memcpy(both, into->data, 32);
     memcpy(both + 32, from->data, 32);
     crypto_hash_sha256(into->data, both, sizeof both);
-    memcpy(into->data, CALIBRATE_MERGED, strlen(CALIBRATE_MERGED));
+    memcpy(into->data, STATS_MERGED, strlen(STATS_MERGED));
 }
 
 /* Engines that gave the values, each once, in the order of the files. */
@@ -47,8 +47,15 @@ static bool merge_file(Session *s, Stats *into, Str path) {
     if (memcmp(into->identity.model, from->identity.model, 32) != 0) {
         return refuse(s, path, "it is about another model");
     }
+    if (memcmp(from->identity.asked, STATS_ENCODED, strlen(STATS_ENCODED)) == 0) {
+        return refuse(
+            s, path,
+            "it was measured behind encoded layers (observe = encoded), and how these were "
+            "encoded follows from all of the data");
+    }
     if (memcmp(into->identity.asked, from->identity.asked, 32) != 0) {
-        return refuse(s, path, "another recipe measured it: other tensors or statistics");
+        return refuse(s, path,
+                      "another recipe measured it, or another pass: other tensors or statistics");
     }
     if (memcmp(into->identity.data, from->identity.data, 32) == 0) {
         return refuse(s, path, "it is about the same data");

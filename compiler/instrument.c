@@ -10,7 +10,7 @@ static Str read_by(const ObservationList *all, size_t until, const Str *handed) 
     const Observation *seen = &all->at[until];
     for (size_t i = until; i-- > 0;) {
         const Observation *earlier = &all->at[i];
-        if (earlier->graph == seen->graph && earlier->node == seen->node &&
+        if (handed[i].len && earlier->graph == seen->graph && earlier->node == seen->node &&
             earlier->slot == seen->slot) {
             return handed[i];
         }
@@ -45,35 +45,51 @@ static Str observe(Model *model, const Observation *seen, int64_t slot, Str from
     return name;
 }
 
-/* Makes the pieces one block of bytes. */
-static void gather(const Layout *layout, uint8_t *to) {
+static const void *bytes_of(const Piece *piece, const InstrumentEdits *edits) {
+    switch (piece->kind) {
+    case PIECE_MEMORY:
+        return piece->bytes;
+    case PIECE_INPUT:
+        return piece->input->data + piece->input_offset;
+    case PIECE_TENSOR:
+        break;
+    }
+    return edits->bytes(edits->user, piece->tag);
+}
+
+/* Makes the pieces of each file one block of bytes. */
+static void gather(const Layout *layout, const InstrumentEdits *edits, uint8_t *const to[2]) {
     for (size_t i = 0; i < layout->pieces.len; i++) {
         const Piece *piece = &layout->pieces.at[i];
-        const void *from =
-            piece->kind == PIECE_MEMORY ? piece->bytes : piece->input->data + piece->input_offset;
         if (piece->size) {
-            memcpy(to + piece->offset, from, (size_t)piece->size);
+            memcpy(to[piece->file] + piece->offset, bytes_of(piece, edits), (size_t)piece->size);
         }
     }
 }
 
-bool instrument(Session *s, Arena *arena, Str path, const ObservationList *seen,
-                Instrumented *out) {
+bool instrument(Session *s, Arena *arena, Str path, const ObservationList *seen, int level,
+                const InstrumentEdits *edits, Instrumented *out) {
     *out = (Instrumented){.model = model_open(s, path)};
     TRY(out->model);
+    TRY(!edits || edits->edit(edits->user, out->model, level));
     Str *handed = arena_many(arena, Str, seen->len + 1);
     for (size_t i = 0; i < seen->len; i++) {
+        const bool here = level == ALL_LEVELS || seen->at[i].level == level;
         const Str from = read_by(seen, i, handed);
-        handed[i] = observe(out->model, &seen->at[i], (int64_t)i, from, s->arena);
+        handed[i] = here ? observe(out->model, &seen->at[i], (int64_t)i, from, s->arena) : (Str){0};
     }
     edit_opset(out->model, OBSERVE_DOMAIN, 1);
     Layout layout;
-    LayoutOptions options = {.in_place = true, .data_name = STR("weights")};
+    LayoutOptions options = {.in_place = true, .data_name = STR(INSTRUMENT_DATA)};
     TRY(model_layout(out->model, &options, &layout));
-    assert(layout.size[1] == 0); /* it was below 2 GiB when it was read */
-    uint8_t *bytes = arena_alloc(arena, (size_t)layout.size[0]);
-    gather(&layout, bytes);
-    out->bytes = bytes;
-    out->size = (size_t)layout.size[0];
+    assert(edits || layout.size[1] == 0); /* it was below 2 GiB when it was read */
+    uint8_t *const files[2] = {arena_alloc(arena, (size_t)layout.size[0]),
+                               layout.size[1] ? arena_alloc(arena, (size_t)layout.size[1]) : NULL};
+    gather(&layout, edits, files);
+    *out = (Instrumented){.model = out->model,
+                          .bytes = files[0],
+                          .size = (size_t)layout.size[0],
+                          .data = files[1],
+                          .data_size = (size_t)layout.size[1]};
     return true;
 }

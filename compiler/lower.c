@@ -167,7 +167,7 @@ bool lower(Session *s, const Plan *plan, Facts *facts, Ir **out) {
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
         ok &= lower_layer(&l, &plan->layers_planned.at[i]);
     }
-    lower_inputs(plan, facts, l.ir);
+    lower_inputs(plan, NULL, facts, l.ir);
     *out = l.ir;
     return ok;
 }

@@ -207,21 +207,23 @@ static void lower_bias(Ir *ir, Facts *facts, const Plan *plan, int index) {
     }
 }
 
-void lower_inputs(const Plan *plan, Facts *facts, Ir *ir) {
+void lower_inputs(const Plan *plan, const LowerOnly *only, Facts *facts, Ir *ir) {
     for (size_t i = 0; i < plan->ties.len; i++) {
-        for (size_t k = 0; k < plan->ties.at[i].folds.len; k++) {
+        const bool wanted = !only || only->ties[i];
+        for (size_t k = 0; wanted && k < plan->ties.at[i].folds.len; k++) {
             if (!plan->ties.at[i].folds.at[k].solved) {
                 lower_fold(ir, facts, plan, (int)i, (int)k);
             }
         }
     }
     for (size_t i = 0; i < plan->layers_planned.len; i++) {
-        if (plan->layers_planned.at[i].norm || plan->layers_planned.at[i].bias) {
+        const bool wanted = !only || only->layers[i];
+        if (wanted && (plan->layers_planned.at[i].norm || plan->layers_planned.at[i].bias)) {
             lower_bias(ir, facts, plan, (int)i);
         }
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
-        if (plan->streams.at[i].uses.len == 0) {
+        if (plan->streams.at[i].uses.len == 0 || (only && !only->streams[i])) {
             continue;
         }
         Stream t = {.ir = ir,

@@ -1,6 +1,8 @@
 /* Gathers what streams, ties and roundings need (observations.h). */
 #include "compiler/observations.h"
 #include "compiler/conv_view.h"
+#include "compiler/weight_rows.h"
+#include "runtime/calib/stat_gram.h"
 #include <string.h>
 
 /* behind: of the channels; -1: whatever. */
@@ -47,8 +49,8 @@ const Observation *observation_gram(const ObservationList *all, const Layer *lay
 
 /* walker: the Conv whose way over the value counts, for a Gram matrix of its im2col; else NULL.
  * behind: dimensions behind the channels that are asked for, if any are. */
-static void ask(Arena *arena, ObservationList *all, const PlanUse *use, const Layer *walker,
-                int behind, unsigned what) {
+static Observation *ask(Arena *arena, ObservationList *all, const PlanUse *use, const Layer *walker,
+                        int behind, unsigned what) {
     const Node *node = use->node;
     const ValueInfo *value = node->inputs[use->slot];
     const bool channels = !walker && (what & (STAT_CHANNELS | STAT_GRAM)) != 0;
@@ -83,6 +85,24 @@ static void ask(Arena *arena, ObservationList *all, const PlanUse *use, const La
         seen->node = node->index;
         seen->slot = use->slot;
     }
+    return seen;
+}
+
+int observation_level(const Layers *layers, const ValueInfo *value) {
+    const Layer *maker = value->producer ? layer_of(layers, value->producer) : NULL;
+    int level = maker ? maker->depth : INT32_MAX;
+    for (size_t i = 0; !maker && i < value->uses.len; i++) {
+        const Layer *reader = layer_of(layers, value->uses.at[i].node);
+        const int before = reader ? reader->depth - (reader->weight != NULL) : 0;
+        level = before < level ? before : level;
+    }
+    return level == INT32_MAX ? 0 : level;
+}
+
+/* The largest that a reader asks for: they are one matrix for each group of its channels. */
+static void size_gram(Observation *seen, const Layer *layer) {
+    const uint64_t bytes = stat_gram_bytes(layer->groups, weight_rows(layer).k);
+    seen->bytes = bytes > seen->bytes ? bytes : seen->bytes;
 }
 
 static PlanUse input_of(const Layer *layer) {
@@ -118,11 +138,46 @@ static void ask_of_layer(const Plan *plan, const PlanLayer *planned, Arena *aren
     const unsigned gram = walks ? what & STAT_GRAM : 0;
     if (gram) {
         const PlanUse use = input_of(layer);
-        ask(arena, all, &use, layer, 0, gram);
+        size_gram(ask(arena, all, &use, layer, 0, gram), layer);
     }
     if (what & ~gram) {
         const PlanUse use = input_of(layer);
-        ask(arena, all, &use, NULL, behind_channels(layer), what & ~gram);
+        Observation *seen = ask(arena, all, &use, NULL, behind_channels(layer), what & ~gram);
+        if (what & ~gram & STAT_GRAM) {
+            size_gram(seen, layer);
+        }
+    }
+}
+
+static int unit_of(const ObservationList *all, const Layer *layer) {
+    for (size_t i = 0; i < all->len; i++) {
+        if (all->at[i].value == layer->input && all->at[i].graph == layer->node->graph) {
+            return all->at[i].unit;
+        }
+    }
+    return -1;
+}
+
+/* Steps on a value want all that is seen of it at once. A weight that takes the factors of a later
+ * tie in and is rounded wants these and its own Gram matrix. */
+static void join_units(const Plan *plan, ObservationList *all) {
+    for (size_t i = 0; i < all->len; i++) {
+        Observation *seen = &all->at[i];
+        for (seen->unit = 0; all->at[seen->unit].value != seen->value ||
+                             all->at[seen->unit].graph != seen->graph;) {
+            seen->unit++;
+        }
+    }
+    for (size_t i = 0; i < plan->layers_planned.len; i++) {
+        const PlanLayer *planned = &plan->layers_planned.at[i];
+        if (!planned->absorbs || (planned->round == ROUND_NEAREST && !planned->awq_step)) {
+            continue;
+        }
+        const PlanLayer *reader = &plan->layers_planned.at[planned->absorbs->layers.at[0]];
+        const int own = unit_of(all, planned->layer), other = unit_of(all, reader->layer);
+        for (size_t k = 0; k < all->len && own >= 0 && other >= 0; k++) {
+            all->at[k].unit = all->at[k].unit == other ? own : all->at[k].unit;
+        }
     }
 }
 
@@ -138,13 +193,20 @@ ObservationList observations(const Plan *plan, Arena *arena) {
             ask(arena, &all, &stream->uses.at[k], NULL, behind, of_stream(stream));
         }
     }
+    for (size_t i = 0; i < all.len; i++) {
+        all.at[i].level = observation_level(plan->layers, all.at[i].value);
+    }
+    join_units(plan, &all);
     return all;
 }
 
-void observations_print(const ObservationList *all, Buf *out) {
+void observations_print(const ObservationList *all, int pass, Buf *out) {
     static const char *const names[] = {"range", "histogram", "channels", "gram", "magnitudes"};
     for (size_t i = 0; i < all->len; i++) {
         const Observation *seen = &all->at[i];
+        if (seen->pass != pass) {
+            continue;
+        }
         buf_str(out, seen->name);
         buf_printf(out, ":");
         for (int k = 0; k < 5; k++) {

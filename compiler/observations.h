@@ -16,6 +16,10 @@ typedef struct Observation {
                          * of numbers */
     int behind;
     const Layer *conv;  /* the first that reads it so; NULL: the value as it lies */
+    uint64_t bytes;     /* of its Gram matrices; 0: none */
+    int level;          /* layers with a weight before the value, on the longest way to it */
+    int unit;           /* those of one unit are measured in one pass */
+    int pass;           /* over the data that measures it; set by data_passes */
 } Observation;
 typedef Vec(Observation) ObservationList;
 
@@ -27,7 +31,9 @@ const Observation *observation_of(const ObservationList *all, const ValueInfo *v
 const Observation *observation_input(const ObservationList *all, const Layer *layer);
 /* The one that holds the Gram matrices of a layer's input. */
 const Observation *observation_gram(const ObservationList *all, const Layer *layer, Arena *arena);
-/* One line each: a part of the statistics' identity. */
-void observations_print(const ObservationList *all, Buf *out);
+/* One line each, of those of a pass: a part of the statistics' identity. */
+void observations_print(const ObservationList *all, int pass, Buf *out);
+/* Layers with a weight before a value: of what makes it, or, of an input, of its readers. */
+int observation_level(const Layers *layers, const ValueInfo *value);
 
 #endif

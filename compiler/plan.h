@@ -124,6 +124,8 @@ typedef struct Plan {
     Vec(PlanPlacement) placed;
     const Data *data;             /* what statistics are taken from; NULL: none are needed */
     const Step *data_step;        /* the `calibrate` that names it */
+    bool encoded;                 /* it says `observe = encoded` */
+    Str passes;                   /* over the data, in words: this machine's (data_passes.h) */
     PlanEvaluation evaluation;
     Vec(const Rule *) rules;      /* of all stages, in order, and for each: */
     Vec(LayerSet) matched;        /* the layers it counts as matching (set_count's meaning) */

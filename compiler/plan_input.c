@@ -142,7 +142,8 @@ void plan_inputs_print(const Plan *plan, Buf *out) {
     print_ties(plan, out);
     print_rounds(plan, out);
     if (plan->data) {
-        buf_printf(out, "  calibrate  %.*s: one pass over the data\n", STR_ARG(plan->data->name));
+        const Str passes = plan->passes.len ? plan->passes : STR("one pass over the data");
+        buf_printf(out, "  calibrate  %.*s: %.*s\n", STR_ARG(plan->data->name), STR_ARG(passes));
     }
     print_evaluation(&plan->evaluation, out);
 }

@@ -310,21 +310,29 @@ void run_report_calibration(Console *console, const Calibration *c, bool done) {
         console_say(console, "%s is measured anew: it %s\n", path, c->why_new);
     }
     if (!done) {
-        if (c->stats && c->stats->batches && c->stats_path.len) {
+        if (c->saved && c->stats_path.len) {
             console_say(console,
                         "what was seen so far is in %s: the same command goes on from there\n",
                         path);
         }
         return;
     }
-    const int64_t fresh = c->samples - c->resumed;
-    if (c->resumed) {
+    const int passes = (int)c->passes.all.len, fresh_passes = passes - c->kept_passes;
+    const int64_t fresh = passes == 1 ? c->samples - c->resumed : fresh_passes ? c->samples : 0;
+    if (passes > 1 && c->kept_passes) {
+        console_say(console, "statistics of %d of %d passes from %s and beside it\n",
+                    c->kept_passes, passes, path);
+    } else if (passes == 1 && c->resumed) {
         console_say(console, "statistics of %lld sample%s from %s\n", (long long)c->resumed,
                     c->resumed == 1 ? "" : "s", path);
     }
     if (fresh) {
-        console_say(console, "calibrated on %lld sample%s in %.1f s: %s\n", (long long)fresh,
-                    fresh == 1 ? "" : "s", c->seconds, str_safe_c(s->arena, c->engine));
+        console_say(console, "calibrated on %lld sample%s in ", (long long)fresh,
+                    fresh == 1 ? "" : "s");
+        if (passes > 1) {
+            console_say(console, "%d pass%s, ", fresh_passes, fresh_passes == 1 ? "" : "es");
+        }
+        console_say(console, "%.1f s: %s\n", c->seconds, str_safe_c(s->arena, c->engine));
         if (c->why_cpu.len && str_starts(c->args->device, STR("cuda"))) {
             console_say(console, "the engine does not use the GPU: %s\n",
                         str_safe_c(s->arena, c->why_cpu));

@@ -172,10 +172,13 @@ static bool solve_tie(TieWork *w, SolvedTie *out) {
     return w->count == 0 ? no_factors(w, out) : awq ? awq_tie(w, out) : smooth_tie(w, out);
 }
 
-static bool solve_ties(Solve *solve, const Spread *spread) {
+static bool solve_ties(Solve *solve, int pass, const Spread *spread) {
     for (size_t i = 0; i < solve->plan->ties.len; i++) {
         const PlanTie *tie = &solve->plan->ties.at[i];
         SolvedTie *out = &solve->ties[i];
+        if (solve_pass_of_tie(solve, (int)i) != pass) {
+            continue;
+        }
         if (session_stopped(solve->s)) {
             return false;
         }
@@ -237,18 +240,6 @@ static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) 
     return why == NULL;
 }
 
-/* Bytes of the facts of one stream. */
-static void fill_stream(Solve *solve, int index, uint32_t code, uint8_t zero) {
-    for (size_t k = 0; k < solve->facts->all.len; k++) {
-        const Fact *fact = &solve->facts->all.at[k];
-        if (fact->kind == FACT_SCALE && fact->index == index) {
-            memcpy(fact->bytes, &code, (size_t)fact->size);
-        } else if (fact->kind == FACT_ZERO && fact->index == index) {
-            memcpy(fact->bytes, &zero, 1);
-        }
-    }
-}
-
 /* Streams that share a scale take the largest range. */
 static void widen(CalibRange *shared, const CalibRange *range) {
     shared->lo = range->lo < shared->lo ? range->lo : shared->lo;
@@ -256,33 +247,35 @@ static void widen(CalibRange *shared, const CalibRange *range) {
     shared->amax = range->amax > shared->amax ? range->amax : shared->amax;
 }
 
-static bool solve_streams(Solve *solve) {
+/* Those whose values have all been seen by now, and of all that share a scale with them. */
+static bool solve_streams(Solve *solve, int pass) {
     const Plan *plan = solve->plan;
-    CalibRange *ranges = arena_many(solve->s->arena, CalibRange, plan->streams.len + 1);
-    memset(ranges, 0, (plan->streams.len + 1) * sizeof *ranges);
     for (size_t i = 0; i < plan->streams.len; i++) {
+        const PlanStream *stream = &plan->streams.at[i];
         CalibRange range = {0};
-        if (stream_measured(&plan->streams.at[i])) {
-            TRY(range_of(solve, &plan->streams.at[i], &range));
-            widen(&ranges[plan->streams.at[i].scale], &range);
+        if (stream_measured(stream) &&
+            solve_pass_of_value(solve, stream->value, stream->graph) == pass) {
+            TRY(range_of(solve, stream, &range));
+            widen(&solve->ranges[stream->scale], &range);
         }
     }
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *stream = &plan->streams.at[i];
         const Format *f = stream->element;
-        if (!stream_measured(stream)) {
+        if (!stream_measured(stream) || solve->ranged[i] ||
+            solve_pass_of_scale(solve, stream->scale) > pass) {
             continue;
         }
-        const CalibRange *range = &ranges[stream->scale];
+        solve->ranged[i] = true;
+        const CalibRange *range = &solve->ranges[stream->scale];
         const float lo = f->asymmetric ? range->lo : 0;
         const float hi = f->asymmetric ? range->hi : range->amax;
-        const uint32_t code = k_scale(stream->type, f->scale_max, lo, hi, 1.0f, 1.0f);
-        const float divisor = k_divisor(stream->type, code, 1.0f);
+        solve->codes[i] = k_scale(stream->type, f->scale_max, lo, hi, 1.0f, 1.0f);
+        const float divisor = k_divisor(stream->type, solve->codes[i], 1.0f);
         solve->amax[i] = range->amax;
         solve->scales[i] = divisor;
         solve->zeros[i] =
             f->asymmetric ? (uint8_t)k_zero_point(f->scale_max, lo, 1.0f, divisor) : 0;
-        fill_stream(solve, (int)i, code, solve->zeros[i]);
     }
     return true;
 }
@@ -313,28 +306,79 @@ static bool absorb(Solve *solve, const Fact *fact) {
     return true;
 }
 
-static bool fill_factors(Solve *solve) {
-    for (size_t i = 0; i < solve->facts->all.len; i++) {
-        const Fact *fact = &solve->facts->all.at[i];
-        if (fact->kind == FACT_DIVIDE || fact->kind == FACT_ABSORBED) {
+bool solve_facts(Solve *solve, Facts *facts) {
+    for (size_t i = 0; i < facts->all.len; i++) {
+        const Fact *fact = &facts->all.at[i];
+        if (fact->kind == FACT_SCALE) {
+            memcpy(fact->bytes, &solve->codes[fact->index], (size_t)fact->size);
+        } else if (fact->kind == FACT_ZERO) {
+            memcpy(fact->bytes, &solve->zeros[fact->index], 1);
+        } else if (fact->kind == FACT_DIVIDE || fact->kind == FACT_ABSORBED) {
             TRY(absorb(solve, fact));
         }
     }
-    return true;
+    return solve_biases(solve, facts);
+}
+
+/* ---- passes */
+
+int solve_pass_of_value(const Solve *solve, const ValueInfo *value, const Graph *graph) {
+    return observation_of(solve->seen, value, graph)->pass;
+}
+
+int solve_pass_of_tie(const Solve *solve, int tie) {
+    const PlanTie *all = solve->plan->ties.at;
+    const PlanLayer *first = &solve->plan->layers_planned.at[all[tie].layers.at[0]];
+    return solve_pass_of_value(solve, first->layer->input, first->layer->node->graph);
+}
+
+int solve_pass_of_scale(const Solve *solve, int scale) {
+    int last = 0;
+    for (size_t i = 0; i < solve->plan->streams.len; i++) {
+        const PlanStream *stream = &solve->plan->streams.at[i];
+        if (stream->element && stream->scale == scale) {
+            const int pass = solve_pass_of_value(solve, stream->value, stream->graph);
+            last = pass > last ? pass : last;
+        }
+    }
+    return last;
+}
+
+void solve_begin(Solve *solve) {
+    Arena *arena = solve->s->arena;
+    const size_t streams = solve->plan->streams.len;
+    solve->ties = arena_many(arena, SolvedTie, solve->plan->ties.len + 1);
+    solve->amax = arena_many(arena, float, streams + 1);
+    solve->scales = arena_many(arena, float, streams + 1);
+    solve->zeros = arena_many(arena, uint8_t, streams + 1);
+    solve->codes = arena_many(arena, uint32_t, streams + 1);
+    solve->ranges = arena_many(arena, CalibRange, streams + 1);
+    solve->ranged = arena_many(arena, bool, streams + 1);
+    solve->done = arena_many(arena, bool, solve->solved->len + 1);
+    solve->rounded = arena_many(arena, GptqReport, solve->plan->layers_planned.len + 1);
+}
+
+bool solve_pass(Solve *solve, int pass) {
+    SpreadThreads *threads = spread_threads_open(solve->s);
+    const Spread *spread = spread_threads(threads);
+    const bool ok = solve_ties(solve, pass, spread) && solve_streams(solve, pass) &&
+                    solve_weights(solve, pass, spread);
+    spread_threads_close(solve->s, threads);
+    for (size_t i = 0; ok && i < solve->seen->len; i++) {
+        const Observation *seen = &solve->seen->at[i];
+        Stat *stat = seen->pass == pass ? stats_find(solve->stats, seen->name) : NULL;
+        if (stat) {
+            stat_free_gram(stat);
+        }
+    }
+    return ok;
+}
+
+bool solve_end(Solve *solve) {
+    return solve_facts(solve, solve->facts);
 }
 
 bool solve(Solve *solve) {
-    Session *s = solve->s;
-    const size_t streams = solve->plan->streams.len;
-    solve->ties = arena_many(s->arena, SolvedTie, solve->plan->ties.len + 1);
-    solve->amax = arena_many(s->arena, float, streams + 1);
-    solve->scales = arena_many(s->arena, float, streams + 1);
-    solve->zeros = arena_many(s->arena, uint8_t, streams + 1);
-    solve->rounded = arena_many(s->arena, GptqReport, solve->plan->layers_planned.len + 1);
-    SpreadThreads *threads = spread_threads_open(s);
-    const Spread *spread = spread_threads(threads);
-    const bool ok = solve_ties(solve, spread) && solve_streams(solve) && fill_factors(solve) &&
-                    solve_weights(solve, spread) && solve_biases(solve);
-    spread_threads_close(s, threads);
-    return ok;
+    solve_begin(solve);
+    return solve_pass(solve, 0) && solve_end(solve);
 }

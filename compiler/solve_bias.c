@@ -78,9 +78,9 @@ static bool fill(Solve *solve, const Fact *fact) {
     return true;
 }
 
-bool solve_biases(Solve *solve) {
-    for (size_t i = 0; i < solve->facts->all.len; i++) {
-        const Fact *fact = &solve->facts->all.at[i];
+bool solve_biases(Solve *solve, const Facts *facts) {
+    for (size_t i = 0; i < facts->all.len; i++) {
+        const Fact *fact = &facts->all.at[i];
         if (fact->kind == FACT_BIAS || fact->kind == FACT_BIAS_CODES ||
             fact->kind == FACT_BIAS_SCALE) {
             TRY(fill(solve, fact));

@@ -5,7 +5,7 @@
 #define COMPILER_SOLVE_BIAS_H
 #include "compiler/solve.h"
 
-/* Fills the facts of biases. Streams and weights are solved. False: reported. */
-bool solve_biases(Solve *solve);
+/* Fills those of `facts` that are of biases. Streams and weights are solved. False: reported. */
+bool solve_biases(Solve *solve, const Facts *facts);
 
 #endif

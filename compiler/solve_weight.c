@@ -364,23 +364,50 @@ static bool encode(WeightWork *w, Solved *one) {
     return true;
 }
 
-bool solve_weights(Solve *solve, const Spread *spread) {
+/* The pass that the weight waits for: factors that it is multiplied and divided by, its Gram
+ * matrix. */
+static int pass_of(Solve *solve, const PlanLayer *planned) {
+    int pass = planned->tie >= 0 ? solve_pass_of_tie(solve, planned->tie) : 0;
+    if (planned->absorbs) {
+        const int tie = solve_pass_of_tie(solve, (int)(planned->absorbs - solve->plan->ties.at));
+        pass = tie > pass ? tie : pass;
+    }
+    if (planned->quantized && planned->round != ROUND_NEAREST) {
+        const ArenaMark mark = arena_mark(solve->s->arena);
+        const int gram = observation_gram(solve->seen, planned->layer, solve->s->arena)->pass;
+        arena_reset(solve->s->arena, mark);
+        pass = gram > pass ? gram : pass;
+    }
+    return pass;
+}
+
+bool solve_weights(Solve *solve, int pass, const Spread *spread) {
     Session *s = solve->s;
     for (size_t i = 0; i < solve->solved->len;) {
+        Solved *one = &solve->solved->at[i];
+        WeightWork w = {.solve = solve, .spread = spread};
+        w.planned = &solve->plan->layers_planned.at[one->layer];
+        const Str name = one->name;
+        size_t end = i + 1;
+        while (end < solve->solved->len && str_eq(solve->solved->at[end].name, name)) {
+            end++;
+        }
+        if (pass_of(solve, w.planned) != pass) {
+            i = end;
+            continue;
+        }
         if (session_stopped(s)) {
             return false;
         }
         if (s->progress) {
             s->progress(s->progress_user, "solve", i, solve->solved->len);
         }
-        Solved *one = &solve->solved->at[i];
-        WeightWork w = {.solve = solve, .spread = spread, .arena = session_arena_open(s)};
-        w.planned = &solve->plan->layers_planned.at[one->layer];
+        w.arena = session_arena_open(s);
         w.shape = weight_rows(w.planned->layer);
         bool ok = solve_rows(solve, w.planned, NULL, w.arena, &w.rows) && decide(&w);
-        const Str name = one->name;
-        for (; ok && i < solve->solved->len && str_eq(solve->solved->at[i].name, name); i++) {
+        for (; ok && i < end; i++) {
             ok = encode(&w, &solve->solved->at[i]);
+            solve->done[i] = true;
         }
         session_arena_close(s, w.arena);
         TRY(ok);

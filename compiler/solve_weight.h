@@ -20,7 +20,13 @@ Stat *solve_stat_of(const Solve *solve, const ValueInfo *value, const Graph *gra
 /* Has any batch reached the layer? E0706 at what needs its statistics if not. */
 bool solve_seen(Solve *solve, const PlanLayer *planned, const Stat *stat, Span needs);
 
-/* All weights of Solve.solved. */
-bool solve_weights(Solve *solve, const Spread *spread);
+/* Passes over the data that things wait for: a value's own; a tie's; the last of the streams that
+ * share the scale. */
+int solve_pass_of_value(const Solve *solve, const ValueInfo *value, const Graph *graph);
+int solve_pass_of_tie(const Solve *solve, int tie);
+int solve_pass_of_scale(const Solve *solve, int scale);
+
+/* Weights of Solve.solved that wait for this pass. */
+bool solve_weights(Solve *solve, int pass, const Spread *spread);
 
 #endif

@@ -90,7 +90,7 @@ static const Param calibrate_params[] = {
     {.name = "samples", .type = PARAM_INT, .range = "1..", .doc = "how many; all if not given"},
     {.name = "observe",
      .type = PARAM_CHOICE,
-     .choices = "float | encoded*",
+     .choices = "float | encoded",
      .initial = "float",
      .doc = "the model that is measured"},
     END,

@@ -158,6 +158,8 @@ typedef struct KernelGiven {
 /* The same as kernel_reference with given scales. */
 void kernel_given(const Kernel *k, const void *src, const KernelGiven *given,
                   void *const outs[OUT_COUNT]);
+/* What the whole outputs stand for, in the order of the weights. */
+void kernel_decode(const Kernel *k, void *const outs[OUT_COUNT], float *w);
 /* All chunks' metrics, whatever Kernel.metrics says, from the whole outputs. */
 void kernel_reference_metrics(const Kernel *k, const void *src, void *const outs[OUT_COUNT],
                               KernelMetrics *metrics);

@@ -322,6 +322,12 @@ static float stored(const Kernel *k, void *const outs[OUT_COUNT], int64_t index)
     return decode(k, &s, get_bits(outs[OUT_CODES], place * bits, bits) ^ flip);
 }
 
+void kernel_decode(const Kernel *k, void *const outs[OUT_COUNT], float *w) {
+    for (int64_t i = 0; i < k->count; i++) {
+        w[i] = stored(k, outs, i);
+    }
+}
+
 /* The tree of kernels/compare.h: level by level, neighbours first. */
 static float tree_sum(float x[K_STRIP]) {
     for (int n = K_STRIP / 2; n > 0; n /= 2) {

@@ -150,6 +150,7 @@ bool morstat_write(const Stats *stats, Str path) {
 typedef struct Reader {
     const char *at;
     uint64_t left;
+    const MorstatPart *part; /* NULL: all */
 } Reader;
 
 /* The next `size` bytes (and the gap behind them), or NULL if there are not so many. */
@@ -253,17 +254,23 @@ static bool read_gram(Reader *r, Stat *stat) {
     TRY(groups <= STAT_CELLS_MAX / (columns * columns));
     /* so much must be there before so much is allocated */
     TRY((uint64_t)(groups * columns * (columns + 1) / 2) * sizeof(double) <= r->left);
-    stat->gram = mem_alloc(stat_gram_bytes(groups, columns));
-    for (int64_t row = 0; row < groups * columns; row++) {
+    const bool kept = !r->part || r->part->gram(r->part->user, stat->name);
+    stat->gram = mem_alloc(kept ? stat_gram_bytes(groups, columns)
+                                : (size_t)columns * sizeof(double)); /* of a row at a time */
+    bool sound = true;
+    for (int64_t row = 0; sound && row < groups * columns; row++) {
         const int64_t first = row % columns;
-        double *to = stat->gram + row * columns + first;
+        double *to = stat->gram + (kept ? row * columns + first : 0);
         const uint64_t size = (uint64_t)(columns - first) * sizeof(double);
         const char *from = take(r, size);
         TRY(from);
         memcpy(to, from, size);
-        TRY(all_finite(to, (uint64_t)(columns - first)) && to[0] >= 0.0);
+        sound = all_finite(to, (uint64_t)(columns - first)) && to[0] >= 0.0;
     }
-    return true;
+    if (!kept) {
+        stat_free_gram(stat);
+    }
+    return sound;
 }
 
 static bool read_stat(Reader *r, Stats *stats) {
@@ -347,13 +354,14 @@ static Stats *read_head(Session *s, Str bytes, const StatsIdentity *wanted, uint
     return stats;
 }
 
-Stats *morstat_read(Session *s, Str bytes, const StatsIdentity *wanted, const char **why) {
+static Stats *read_part(Session *s, Str bytes, const StatsIdentity *wanted, const MorstatPart *part,
+                        const char **why) {
     uint64_t count = 0;
     Stats *stats = read_head(s, bytes, wanted, &count, why);
     if (!stats) {
         return NULL;
     }
-    Reader r = {bytes.data + HEAD, bytes.len - HEAD - HASH};
+    Reader r = {bytes.data + HEAD, bytes.len - HEAD - HASH, part};
     bool good = read_source(&r, stats);
     for (uint64_t i = 0; i < count && good; i++) {
         good = read_stat(&r, stats);
@@ -367,13 +375,23 @@ Stats *morstat_read(Session *s, Str bytes, const StatsIdentity *wanted, const ch
     return stats;
 }
 
-Stats *morstat_open(Session *s, Str path, const StatsIdentity *wanted, const char **why) {
+Stats *morstat_read(Session *s, Str bytes, const StatsIdentity *wanted, const char **why) {
+    return read_part(s, bytes, wanted, NULL, why);
+}
+
+Stats *morstat_open_part(Session *s, Str path, const StatsIdentity *wanted, const MorstatPart *part,
+                         const char **why) {
     *why = NULL;
     Input *in = input_open(s, path);
     if (!in) {
         return NULL;
     }
-    Stats *stats = morstat_read(s, (Str){(const char *)in->data, (size_t)in->size}, wanted, why);
+    const Str bytes = {(const char *)in->data, (size_t)in->size};
+    Stats *stats = read_part(s, bytes, wanted, part, why);
     input_close(s, in);
     return stats;
+}
+
+Stats *morstat_open(Session *s, Str path, const StatsIdentity *wanted, const char **why) {
+    return morstat_open_part(s, path, wanted, NULL, why);
 }

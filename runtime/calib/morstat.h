@@ -42,4 +42,12 @@ Stats *morstat_read(Session *s, Str bytes, const StatsIdentity *wanted, const ch
 /* The same of a file; NULL with *why NULL: it could not be read, and E1101 or so says why. */
 Stats *morstat_open(Session *s, Str path, const StatsIdentity *wanted, const char **why);
 
+/* Which Gram matrices are wanted: the others are checked, and not kept. */
+typedef struct MorstatPart {
+    bool (*gram)(void *user, Str name);
+    void *user;
+} MorstatPart;
+Stats *morstat_open_part(Session *s, Str path, const StatsIdentity *wanted, const MorstatPart *part,
+                         const char **why);
+
 #endif

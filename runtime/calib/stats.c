@@ -26,19 +26,22 @@ static void *scratch(Stats *stats, size_t size) {
 
 /* ---- the set */
 
+static void free_arrays(Stat *stat) {
+    mem_free(stat->above);
+    mem_free(stat->below);
+    mem_free(stat->channel_amax);
+    mem_free(stat->channel_sum);
+    mem_free(stat->channel_sum_abs);
+    mem_free(stat->magnitudes);
+    mem_free(stat->magnitude_first);
+    mem_free(stat->gram);
+}
+
 static void free_all(Session *s, void *owner) {
     (void)s;
     Stats *stats = owner;
     for (size_t i = 0; i < stats->by_name.len; i++) {
-        Stat *stat = stats_at(stats, i);
-        mem_free(stat->above);
-        mem_free(stat->below);
-        mem_free(stat->channel_amax);
-        mem_free(stat->channel_sum);
-        mem_free(stat->channel_sum_abs);
-        mem_free(stat->magnitudes);
-        mem_free(stat->magnitude_first);
-        mem_free(stat->gram);
+        free_arrays(stats_at(stats, i));
     }
     mem_free(stats->scratch);
     pthread_mutex_destroy(&stats->lock);
@@ -83,6 +86,21 @@ Stat *stats_find(const Stats *stats, Str name) {
 
 Stat *stats_at(const Stats *stats, size_t index) {
     return stats->by_name.entries[index].value;
+}
+
+void stats_move(Stats *into, Stats *from, Str name) {
+    Stat *old = stats_find(from, name), *stat = stats_add(into, name, 0);
+    const Str own = stat->name;
+    free_arrays(stat);
+    *stat = *old;
+    stat->set = into;
+    stat->name = own;
+    *old = (Stat){.set = from, .name = old->name, .what = old->what};
+}
+
+void stat_free_gram(Stat *stat) {
+    mem_free(stat->gram);
+    stat->gram = NULL;
 }
 
 float stat_amax(const Stat *stat) {

@@ -127,6 +127,12 @@ const char *stat_add_conv(Stat *stat, int type, const void *x, const StatConv *c
  * memory", after which it is of no use. Histograms of two widths get the wider one. */
 const char *stats_merge(Stats *into, const Stats *from);
 
+/* Makes the Stat of that name one of `into`, with what it holds; one that is there already is
+ * replaced. `from` keeps an empty one. */
+void stats_move(Stats *into, Stats *from, Str name);
+/* What takes memory goes, what is small stays: the Gram matrix of a Stat that is solved. */
+void stat_free_gram(Stat *stat);
+
 float stat_amax(const Stat *stat);
 /* The matrix of a group, all of it; NULL if there is none. Not for several threads at once. */
 const double *stat_gram(Stat *stat, int64_t group);

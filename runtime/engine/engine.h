@@ -99,7 +99,8 @@ size_t engine_inputs(const EngineModel *m, const EnginePort **ports);
 size_t engine_outputs(const EngineModel *m, const EnginePort **ports);
 /* The tensors `in` are borrowed until the run ends. out[i] is the one called outputs[i]; it, its
  * name and dims are valid until engine_release_outputs or the next run. A session that is stopped
- * ends the run after the node at hand: false, "interrupted". */
+ * ends the run after the node at hand: false, "interrupted". A run that an observer has ended
+ * (observe_enough) has no outputs: their data is NULL. */
 bool engine_run(EngineModel *m, const EngineTensor *in, size_t in_count, const Str *outputs,
                 size_t count, EngineTensor *out, Str *why);
 void engine_release_outputs(EngineModel *m);

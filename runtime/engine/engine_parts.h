@@ -17,6 +17,7 @@ typedef struct ObserveOp {
     const EngineObserver *observer;
     EngineCounts counts;
     char failed[ENGINE_TEXT]; /* "NODE: TEXT" of the observer that ended the run */
+    bool enough;              /* an observer ended it, content */
 } ObserveOp;
 
 void observe_op(ObserveOp *o, const OrtCalls *call, const EngineObserver *observer);

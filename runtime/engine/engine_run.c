@@ -155,6 +155,10 @@ static bool explain(EngineModel *m, OrtStatus *status, bool stopped, Str *why) {
     if (!status) {
         return true;
     }
+    if (m->observe.enough) {
+        m->engine->call.ReleaseStatus(status);
+        return true;
+    }
     if (stopped || m->observe.failed[0]) {
         m->engine->call.ReleaseStatus(status);
         *why = stopped ? STR("interrupted")
@@ -193,6 +197,9 @@ static bool view_outputs(EngineModel *m, const char *const *names, EngineTensor 
     for (size_t i = 0; i < m->out_count; i++) {
         int64_t *dims = arena_many(m->scratch, int64_t, ENGINE_RANK);
         out[i] = (EngineTensor){.name = str_from(names[i])};
+        if (m->observe.enough) {
+            continue;
+        }
         TRY(engine_ok(m->engine, engine_view(&m->engine->call, m->out[i], dims, &out[i]), names[i],
                       why));
     }
@@ -210,6 +217,7 @@ static bool run_watched(EngineModel *m, const char *const *names, Str *why) {
         return false;
     }
     m->observe.failed[0] = 0;
+    m->observe.enough = false;
     OrtStatus *status =
         m->engine->call.Run(m->session, m->run, names, (const OrtValue *const *)m->in, m->in_count,
                             names + m->in_count, m->out_count, m->out);

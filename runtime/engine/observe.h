@@ -12,6 +12,10 @@
 #define OBSERVE_OP "Observe"
 #define OBSERVE_SLOT "slot"
 
+/* What see() gives when nothing behind this tensor is of interest: the run ends there and counts as
+ * done, but has no outputs. The graph stays whole, so what runs has the bits of a whole run. */
+extern const char observe_enough[];
+
 /* see() is called on a thread that runs the model, for one tensor at a time; x is valid during the
  * call and must not be written. `spread` runs tasks on the engine's own threads. NULL is success; a
  * constant text fails the run, which says it with the node's name. It may allocate: an allocation

@@ -3,6 +3,7 @@
 # Importing a module registers its cases; the long ones first, so that the last to end are short.
 import cases_accuracy  # noqa: F401
 import cases_calibrate  # noqa: F401
+import cases_passes  # noqa: F401
 import cases_crash  # noqa: F401
 import cases_report  # noqa: F401
 import cases_roundtrip  # noqa: F401

@@ -90,7 +90,7 @@ static void merged_sets_name_their_parts(void **state) {
     assert_int_equal(all->batches, 6);
     assert_int_equal(all->samples, 12);
     assert_str(all->engine, "ONNX Runtime 1.21.0, CPU; ONNX Runtime 1.32.0, CPU");
-    assert_memory_equal(all->identity.data, CALIBRATE_MERGED, strlen(CALIBRATE_MERGED));
+    assert_memory_equal(all->identity.data, STATS_MERGED, strlen(STATS_MERGED));
     assert_true(stats_at(all, 0)->min == 1 && stats_at(all, 0)->max == 6);
     const StatsIdentity first = all->identity;
     stats_close(all);

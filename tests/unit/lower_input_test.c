@@ -26,7 +26,7 @@ static Lowered lowered(const char *model, const char *recipe) {
     l.ir->fresh = fresh;
     l.ir->model = l.w.model;
     l.ir->opset = l.w.model->opset;
-    lower_inputs(l.w.plan, l.facts, l.ir);
+    lower_inputs(l.w.plan, NULL, l.facts, l.ir);
     return l;
 }
 

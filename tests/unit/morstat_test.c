@@ -105,6 +105,31 @@ static void a_run_goes_on_where_it_stopped(void **state) {
                         CHANNELS * CHANNELS * sizeof(double));
 }
 
+static bool only_all(void *user, Str name) {
+    ++*(int *)user;
+    return str_is(name, "all");
+}
+
+/* Everything is read and checked, and of Gram matrices those are kept that are wanted. */
+static void a_part_of_the_matrices(void **state) {
+    (void)state;
+    Stats *set = new_set();
+    add_batch(set);
+    assert_true(morstat_write(set, in_dir("s.morstat")));
+    int asked = 0;
+    const MorstatPart part = {only_all, &asked};
+    const char *why = "";
+    Stats *again = morstat_open_part(s, in_dir("s.morstat"), &identity, &part, &why);
+    assert_null(why);
+    assert_non_null(again);
+    assert_int_equal(asked, 2);
+    assert_int_equal(again->by_name.len, set->by_name.len);
+    const Stat *conv = stats_find(again, STR("conv/x"));
+    assert_true(!conv->gram && conv->columns == 3 * CHANNELS && conv->rows > 0);
+    assert_memory_equal(stat_gram(stats_at(again, 0), 0), stat_gram(stats_at(set, 0), 0),
+                        CHANNELS * CHANNELS * sizeof(double));
+}
+
 /* A large matrix goes to the file in pieces of its own. */
 static void large_rows_are_written_whole(void **state) {
     (void)state;
@@ -264,9 +289,13 @@ static void memory_that_runs_out_leaves_nothing(void **state) {
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(a_run_goes_on_where_it_stopped),      TEST(large_rows_are_written_whole),
-        TEST(what_is_not_whole_is_refused),        TEST(what_makes_no_sense_is_refused),
-        TEST(a_failing_write_leaves_the_old_file), TEST(memory_that_runs_out_leaves_nothing),
+        TEST(a_run_goes_on_where_it_stopped),
+        TEST(large_rows_are_written_whole),
+        TEST(a_part_of_the_matrices),
+        TEST(what_is_not_whole_is_refused),
+        TEST(what_makes_no_sense_is_refused),
+        TEST(a_failing_write_leaves_the_old_file),
+        TEST(memory_that_runs_out_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,7 @@ static ObservationList observed(World *w, const char *recipe) {
 
 static void expect_text(const ObservationList *all, Arena *arena, const char *expected) {
     Buf b = buf_on(arena);
-    observations_print(all, &b);
+    observations_print(all, 0, &b);
     assert_string_equal(b.len ? b.data : "", expected);
 }
 
@@ -55,6 +55,25 @@ static void what_steps_need(void **state) {
         expect_text(&all, w.s->arena, rows[i].expected);
         world_close(&w);
     }
+}
+
+/* Layers before a value, and the bytes of its Gram matrices. */
+static void levels_and_sizes(void **state) {
+    (void)state;
+    World w = world_text(model);
+    const ObservationList all = observed(
+        &w, DATA "on linear { quantize(weight = int8 per channel, input = int8, round = gptq) }");
+    assert_int_equal(all.len, 2);
+    assert_true(str_is(all.at[0].name, "r") && all.at[0].level == 0);
+    assert_true(str_is(all.at[1].name, "s") && all.at[1].level == 1);
+    assert_int_equal(all.at[0].bytes, 32 * 32 * sizeof(double)); /* q and k share it */
+    assert_int_equal(observation_level(w.layers, graph_value(w.model->main, STR("x"))), 0);
+    assert_int_equal(observation_level(w.layers, graph_value(w.model->main, STR("y"))), 2);
+    Buf b = buf_on(w.s->arena);
+    all.at[1].pass = 1;
+    observations_print(&all, 1, &b);
+    assert_string_equal(b.data, "s: range histogram gram\n");
+    world_close(&w);
 }
 
 /* Channels of a convolution's input lie along axis 1, those of a product's along the last. */
@@ -98,7 +117,7 @@ static void the_instrumented_model(void **state) {
     const char *path = str_format(w.s->arena, "%s/m.onnx", w.directory).data;
     Arena *arena = arena_open();
     Instrumented made;
-    assert_true(instrument(w.s, arena, str_from(path), &all, &made));
+    assert_true(instrument(w.s, arena, str_from(path), &all, ALL_LEVELS, NULL, &made));
     const char *copy = str_format(w.s->arena, "%s/i.onnx", w.directory).data;
     unit_write(copy, made.bytes, made.size);
     Model *m = model_open(w.s, str_from(copy));
@@ -128,6 +147,7 @@ static void the_instrumented_model(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_steps_need),
+        cmocka_unit_test(levels_and_sizes),
         cmocka_unit_test(what_convolutions_need),
         cmocka_unit_test(the_instrumented_model),
     };

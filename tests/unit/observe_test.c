@@ -72,6 +72,28 @@ static void observers_see_what_flows(void **state) {
     }
 }
 
+static void an_observer_ends_the_run(void **state) {
+    (void)state;
+    Session *s = session_open(&sys_real);
+    REAL_ENGINE(s);
+    Seen seen = {.answer = observe_enough};
+    const EngineObserver observer = {&seen, see};
+    EngineModel *m = load_text(s, e, chain, &observer, 2);
+    float x[6] = {1.5F, 2, 3, 4, 5, 6};
+    EngineTensor y;
+    Str why = {0};
+    for (int run = 1; run <= 3; run++) { /* the one behind it is not called */
+        assert_true(run_x(m, FLOAT, (int64_t[]){2, 3}, 2, x, sizeof x, &y, &why));
+        assert_true(y.data == NULL && str_is(y.name, "y"));
+        assert_int_equal(seen.calls, run);
+        assert_int_equal(seen.slots[run - 1], 7);
+    }
+    seen.answer = NULL; /* the next run is a whole one */
+    assert_true(run_x(m, FLOAT, (int64_t[]){2, 3}, 2, x, sizeof x, &y, &why));
+    assert_true(((float *)y.data)[5] == 6 && seen.calls == 5);
+    session_close(s);
+}
+
 static void memory_is_handed_on_in_place(void **state) {
     (void)state;
     Session *s = session_open(&sys_real);
@@ -212,6 +234,7 @@ static void a_slot_is_needed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(observers_see_what_flows),
+        cmocka_unit_test(an_observer_ends_the_run),
         cmocka_unit_test(memory_is_handed_on_in_place),
         cmocka_unit_test(a_tensor_may_have_other_readers),
         cmocka_unit_test(floats_of_every_type),

@@ -317,6 +317,25 @@ static void what_does_not_fit_is_said(void **state) {
     assert_int_equal(failed, 8);
 }
 
+static void moved_whole(void **state) {
+    (void)state;
+    Stat *stat, *other;
+    Stats *from = set_of(&stat, "x", STAT_ALL), *into = set_of(&other, "x", STAT_ALL);
+    const float x[] = {1, -2, 3, 4}, y[] = {9, 9};
+    assert_null(stat_add(stat, 1, x, (StatView){2, 2, 1}, NULL));
+    assert_null(stat_add(other, 1, y, (StatView){1, 2, 1}, NULL)); /* it is replaced */
+    const double *gram = stat->gram;
+    stats_move(into, from, STR("x"));
+    assert_ptr_equal(stats_find(into, STR("x")), other);
+    assert_true(other->set == into && other->rows == 2 && other->gram == gram && other->max == 4);
+    assert_true(stat->rows == 0 && !stat->gram && !stat->above && stat->what == STAT_ALL);
+    stats_close(from);
+    assert_true(stat_gram(other, 0)[1] == -2.0 + 12.0);
+    stat_free_gram(other);
+    assert_null(stat_gram(other, 0));
+    assert_int_equal(other->channel_amax[1], 4);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -328,6 +347,7 @@ int main(void) {
         TEST(memory_that_runs_out_is_a_text),
         TEST(parts_are_merged),
         TEST(what_does_not_fit_is_said),
+        TEST(moved_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

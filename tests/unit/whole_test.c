@@ -63,6 +63,24 @@ static KernelGiven given_of(const Kernel *k, void *const outs[OUT_COUNT], Arena 
     return given;
 }
 
+/* What is decoded is what metrics compare the weights with. */
+static void expect_decoded(const Kernel *k, const void *src, void *const outs[OUT_COUNT],
+                           const KernelMetrics *metrics, Arena *arena) {
+    float *w = arena_many(arena, float, (size_t)k->count);
+    kernel_decode(k, outs, w);
+    float worst = 0;
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < k->count; i++) {
+        float was;
+        memcpy(&was, (const char *)src + i * (int64_t)sizeof was, sizeof was);
+        const float error = fabsf(was - w[i]);
+        worst = error > worst ? error : worst;
+        zeros += w[i] == 0.0f;
+    }
+    assert_int_equal(zeros, metrics->zeros);
+    assert_true(metrics->nonfinite > 0 || (double)worst == metrics->max_error);
+}
+
 static uint32_t bits_at(const uint8_t *bytes, int64_t bit, int bits) {
     return (uint32_t)(bytes[bit / 8] >> (bit % 8)) & (uint32_t)((1 << bits) - 1);
 }
@@ -115,6 +133,7 @@ static void random_kernels(void **state) {
         shape_force(0, 0);
         assert_same(&k, law, whole);
         assert_memory_equal(&metrics, &expected, sizeof metrics);
+        expect_decoded(&k, src, law, &expected, arena);
         kernel_given(&k, src, &scales, given);
         assert_same(&k, law, given);
         for (int i = 0; i < 3; i++) {
