@@ -2,6 +2,7 @@
 #include "compiler/findings.h"
 #include <math.h>
 #include "compiler/solve_weight.h"
+#include "runtime/calib/stat_magnitudes.h"
 
 const char *tie_name(const PlanTie *tie) {
     return tie->step->schema->name;
@@ -45,10 +46,10 @@ static FoundBars reduce(const Stat *stat, Arena *arena) {
 /* ---- one input */
 
 static Str method_text(const Solve *solve, const PlanStream *stream) {
-    if (stream->tie >= 0) {
+    const Value *method = step_value(stream->calibrate, "method");
+    if (stream->tie >= 0 && (!method || str_is(method->text, "max"))) {
         return STR("scaled");
     }
-    const Value *method = step_value(stream->calibrate, "method");
     Buf b = buf_on(solve->s->arena);
     if (method) {
         value_print(method, &b);
@@ -73,7 +74,13 @@ static void take_input(const Solve *solve, size_t index, FoundInput *out) {
         out->lo = -scale * (float)out->zero;
         out->hi = scale * (most - (float)out->zero);
     }
-    if (stream->tie < 0 && stat->what & STAT_HISTOGRAM && stat->bins > 0) {
+    if (stream->tie >= 0 && stat->magnitudes) {
+        const SolvedTie *tie = &solve->ties[stream->tie];
+        stat = magnitudes_scaled(solve->s->arena, stat, tie->s, NULL);
+    } else if (stream->tie >= 0) {
+        return;
+    }
+    if (stat->what & STAT_HISTOGRAM && stat->bins > 0) {
         out->bars = reduce(stat, solve->s->arena);
     }
 }

@@ -18,12 +18,12 @@ typedef struct FoundBars {
 
 typedef struct FoundInput { /* of one PlanStream that has a format */
     Str tensor;             /* its name in the model */
-    Str method;             /* "max", "percentile(p = 99.9)"; "scaled" of a tie's */
+    Str method;             /* "max", "percentile(p = 99.9)"; "scaled" of a tie's by max */
     float min, max;         /* seen */
     float lo, hi; /* what codes reach: values beyond are cut off. Of a tie's input: scaled */
     float amax, scale;
     int zero;
-    FoundBars bars;
+    FoundBars bars; /* of the values that codes stand for: of a tie's, scaled */
 } FoundInput;
 
 typedef struct Findings {

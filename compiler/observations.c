@@ -115,11 +115,12 @@ static PlanUse input_of(const Layer *layer) {
 }
 
 static unsigned of_stream(const PlanStream *stream) {
-    if (stream->tie >= 0) {
-        return STAT_RANGE | STAT_CHANNELS;
-    }
     const Value *method = step_value(stream->calibrate, "method");
-    return !method || str_is(method->text, "max") ? STAT_RANGE : STAT_RANGE | STAT_HISTOGRAM;
+    const bool counts = method && !str_is(method->text, "max");
+    if (stream->tie >= 0) { /* of x / s: s is not known yet */
+        return STAT_RANGE | STAT_CHANNELS | (counts ? STAT_MAGNITUDES : 0);
+    }
+    return STAT_RANGE | (counts ? STAT_HISTOGRAM : 0);
 }
 
 static unsigned of_tie(const PlanTie *tie) {
@@ -201,7 +202,7 @@ ObservationList observations(const Plan *plan, Arena *arena) {
 }
 
 void observations_print(const ObservationList *all, int pass, Buf *out) {
-    static const char *const names[] = {"range", "histogram", "channels", "gram"};
+    static const char *const names[] = {"range", "histogram", "channels", "gram", "magnitudes"};
     for (size_t i = 0; i < all->len; i++) {
         const Observation *seen = &all->at[i];
         if (seen->pass != pass) {
@@ -209,7 +210,7 @@ void observations_print(const ObservationList *all, int pass, Buf *out) {
         }
         buf_str(out, seen->name);
         buf_printf(out, ":");
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 5; k++) {
             buf_printf(out, "%s%s", seen->what >> k & 1 ? " " : "",
                        seen->what >> k & 1 ? names[k] : "");
         }

@@ -142,8 +142,8 @@ void plan_inputs_print(const Plan *plan, Buf *out) {
     print_ties(plan, out);
     print_rounds(plan, out);
     if (plan->data) {
-        buf_printf(out, "  calibrate  %.*s: %.*s\n", STR_ARG(plan->data->name),
-                   STR_ARG(plan->passes.len ? plan->passes : STR("one pass over the data")));
+        const Str passes = plan->passes.len ? plan->passes : STR("one pass over the data");
+        buf_printf(out, "  calibrate  %.*s: %.*s\n", STR_ARG(plan->data->name), STR_ARG(passes));
     }
     print_evaluation(&plan->evaluation, out);
 }

@@ -8,6 +8,7 @@
 #include "runtime/calib/awq.h"
 #include "runtime/calib/calibrator.h"
 #include "runtime/calib/smooth.h"
+#include "runtime/calib/stat_magnitudes.h"
 #include "runtime/exec/spread_threads.h"
 #include <string.h>
 
@@ -25,7 +26,17 @@ typedef struct TieWork {
     const Spread *spread;
 } TieWork;
 
-static bool gather_weights(TieWork *w) {
+/* |column|^2 of what each channel meets; a convolution's channel meets several columns. */
+static void add_squares(const TieWork *w, const Rows *rows, double *squares) {
+    const int64_t taps = rows->k / (w->tie->k > 0 ? w->tie->k : 1);
+    double *columns = arena_many(w->arena, double, (size_t)rows->k);
+    channel_squares(rows->w, rows->rows, rows->k, columns);
+    for (int64_t i = 0; i < rows->k; i++) {
+        squares[i / taps] += columns[i];
+    }
+}
+
+static bool gather_weights(TieWork *w, SolvedTie *out) {
     const PlanTie *tie = w->tie;
     w->weights = arena_many(w->arena, ScaledWeight, tie->layers.len);
     w->grids = arena_many(w->arena, Grid, tie->layers.len);
@@ -35,10 +46,21 @@ static bool gather_weights(TieWork *w) {
         TRY(solve_rows(w->solve, planned, tie->step, w->arena, &rows));
         w->grids[i] = solve_grid(planned);
         if (rows.rows > 0) {
+            add_squares(w, &rows, out->squares);
             w->weights[w->count++] = (ScaledWeight){&w->grids[i], rows.w, rows.rows};
         }
     }
     return true;
+}
+
+/* How the range of a stream is found; NULL: by a name that nothing has. */
+static const Calibrator *calibrator_of(const PlanStream *stream, CalibArgs *args) {
+    const Value *method = step_value(stream->calibrate, "method");
+    *args = CALIB_ARGS_DEFAULT;
+    if (method) {
+        args->percentile = args_number(&method->args, "p", args->percentile);
+    }
+    return calibrator_find(method ? method->text : STR("max"));
 }
 
 /* The largest weight that each channel meets. */
@@ -57,7 +79,7 @@ static float *weight_maxima(const TieWork *w, int64_t taps) {
 
 static bool search_alpha(TieWork *w, int64_t taps, SolvedTie *out) {
     const int stream = w->first->stream;
-    const Format *activation = stream >= 0 ? w->solve->plan->streams.at[stream].element : NULL;
+    const PlanStream *read = stream >= 0 ? &w->solve->plan->streams.at[stream] : NULL;
     const Str name = observation_gram(w->solve->seen, w->first->layer, w->arena)->name;
     Stat *walk = stats_find(w->solve->stats, name);
     const int64_t columns = w->tie->k * taps;
@@ -73,9 +95,13 @@ static bool search_alpha(TieWork *w, int64_t taps, SolvedTie *out) {
                      .gram = stat_gram(walk, 0),
                      .tokens = (int64_t)walk->places,
                      .amax = amax,
-                     .activation = activation,
-                     .rows = stream >= 0 && w->solve->plan->streams.at[stream].token,
+                     .activation = read ? read->element : NULL,
+                     .rows = read && read->token,
                      .steps = 20};
+    if (read && stream_measured(read) && w->stat->magnitudes) {
+        smooth.magnitudes = w->stat;
+        smooth.calibrator = calibrator_of(read, &smooth.args);
+    }
     SmoothReport report;
     TRY(smooth_search(&smooth, s, &report, w->arena, w->spread));
     for (int64_t i = 0; i < w->tie->k; i++) {
@@ -141,7 +167,7 @@ static bool no_factors(const TieWork *w, SolvedTie *out) {
 }
 
 static bool solve_tie(TieWork *w, SolvedTie *out) {
-    TRY(solve_seen(w->solve, w->first, w->stat, w->tie->step->span) && gather_weights(w));
+    TRY(solve_seen(w->solve, w->first, w->stat, w->tie->step->span) && gather_weights(w, out));
     const bool awq = strcmp(w->tie->step->schema->name, "awq") == 0;
     return w->count == 0 ? no_factors(w, out) : awq ? awq_tie(w, out) : smooth_tie(w, out);
 }
@@ -161,6 +187,7 @@ static bool solve_ties(Solve *solve, int pass, const Spread *spread) {
                                solve->plan->ties.len);
         }
         out->s = arena_many(solve->s->arena, float, (size_t)tie->k);
+        out->squares = arena_many(solve->s->arena, double, (size_t)tie->k);
         TieWork w = {.solve = solve, .tie = tie, .spread = spread};
         w.arena = session_arena_open(solve->s);
         w.first = &solve->plan->layers_planned.at[tie->layers.at[0]];
@@ -186,18 +213,20 @@ static CalibRange scaled_range(const Stat *stat, const PlanTie *tie, const float
 
 static bool range_of(Solve *solve, const PlanStream *stream, CalibRange *range) {
     const PlanLayer *first = &solve->plan->layers_planned.at[stream->layers.at[0]];
-    const Stat *stat = solve_stat_of(solve, stream->value, stream->graph);
-    if (stream->tie >= 0) {
-        *range = scaled_range(solve_stat(solve, first), &solve->plan->ties.at[stream->tie],
-                              solve->ties[stream->tie].s);
-        return true;
-    }
-    const Value *method = step_value(stream->calibrate, "method");
-    const Calibrator *calibrator = calibrator_find(method ? method->text : STR("max"));
+    const bool tied = stream->tie >= 0;
+    const Stat *stat =
+        tied ? solve_stat(solve, first) : solve_stat_of(solve, stream->value, stream->graph);
     const CalibTarget target = {stream->element};
-    CalibArgs args = CALIB_ARGS_DEFAULT;
-    if (method) {
-        args.percentile = args_number(&method->args, "p", args.percentile);
+    CalibArgs args;
+    const Calibrator *calibrator = calibrator_of(stream, &args);
+    if (tied) {
+        const SolvedTie *solved = &solve->ties[stream->tie];
+        if (!stat->magnitudes) {
+            *range = scaled_range(stat, &solve->plan->ties.at[stream->tie], solved->s);
+            return true;
+        }
+        const bool weighs = calibrator && calibrator->weighs;
+        stat = magnitudes_scaled(solve->s->arena, stat, solved->s, weighs ? solved->squares : NULL);
     }
     const char *why = calibrator ? calibrator_range(calibrator, stat, &target, &args, range)
                                  : "has no calibrator of that name";

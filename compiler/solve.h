@@ -21,7 +21,8 @@ typedef struct SolvedTie {
     float *s;      /* [PlanTie.k] */
     double choice; /* alpha or the exponent of awq; -1: none helps */
     double before,
-        after; /* estimated error of the outputs, without s and with it; 0: not estimated */
+        after;       /* estimated error of the outputs, without s and with it; 0: not estimated */
+    double *squares; /* [PlanTie.k] of the columns of its layers' weights, before s */
 } SolvedTie;
 
 typedef struct Solve {

@@ -134,6 +134,7 @@ const Calibrator calibrator_mse = {
     .name = "mse",
     .doc = "the range with the least squared error of the values",
     .needs = STAT_RANGE | STAT_HISTOGRAM,
+    .weighs = true,
     .params = params,
     .range = range,
 };

@@ -33,6 +33,7 @@ typedef struct Calibrator {
     const char *name;
     const char *doc;
     unsigned needs;      /* of StatWhat */
+    bool weighs;         /* counts may be weights: what counts is a sum of errors, not of values */
     const Param *params; /* ends in a row whose name is NULL */
     /* NULL, or why there is no range, as a text that continues "tensor NAME ". Called through
      * calibrator_range, which has checked that the Stat holds what is needed. */

@@ -31,6 +31,14 @@ void channel_widen(const float *w, int64_t rows, int64_t k, float *amax) {
     }
 }
 
+void channel_squares(const float *w, int64_t rows, int64_t k, double *squares) {
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t j = 0; j < k; j++) {
+            squares[j] += (double)w[row * k + j] * w[row * k + j];
+        }
+    }
+}
+
 typedef struct ScaledWork {
     const ScaledWeight *weights;
     size_t count;

@@ -21,6 +21,8 @@ void channel_scale_gram(const double *gram, int64_t k, const float *s, double *o
 
 /* amax[j] = max(amax[j], |w| of column j) */
 void channel_widen(const float *w, int64_t rows, int64_t k, float *amax);
+/* squares[j] += |column j|^2 */
+void channel_squares(const float *w, int64_t rows, int64_t k, double *squares);
 
 /* Gram loss of rounding W s on its grid, with scales by the grid's method: of the error Q(W s) / s
  * - W against g, the Gram matrix of X itself. Summed over siblings; one loss for each of the n

@@ -4,6 +4,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/base/limits.h"
 #include "runtime/calib/stat_gram.h"
+#include "runtime/calib/stat_magnitudes.h"
 #include <math.h>
 #include <sodium.h>
 #include <string.h>
@@ -52,6 +53,10 @@ static bool put_stat(Sink *sink, const Stat *stat) {
         TRY(put_aligned(sink, stat->channel_amax, channels * sizeof *stat->channel_amax));
         TRY(put(sink, stat->channel_sum, channels * sizeof(double)));
         TRY(put(sink, stat->channel_sum_abs, channels * sizeof(double)));
+    }
+    if (stat->magnitudes) {
+        const uint64_t counters = channels * 2 * STAT_MAGNITUDE_BINS;
+        TRY(put(sink, stat->magnitudes, counters * sizeof *stat->magnitudes));
     }
     const int64_t columns = stat->columns;
     for (int64_t row = 0; stat->gram && row < stat->groups * columns; row++) {
@@ -218,6 +223,28 @@ static bool read_channels(Reader *r, Stat *stat) {
     return all_finite(stat->channel_sum, channels) && all_finite(stat->channel_sum_abs, channels);
 }
 
+/* Each channel's counters hold as many values as it has, the largest of them in the last bin. */
+static bool read_magnitudes(Reader *r, Stat *stat) {
+    enum { EACH = 2 * STAT_MAGNITUDE_BINS, TOP = STAT_MAGNITUDE_BINS - 1 };
+    uint64_t counters = 0;
+    if ((stat->what & STAT_MAGNITUDES) == 0 || stat->rows == 0) {
+        return true;
+    }
+    TRY((stat->what & STAT_CHANNELS) != 0);
+    TRY(!__builtin_mul_overflow((uint64_t)stat->channels, EACH, &counters));
+    TRY(take_array(r, counters, sizeof *stat->magnitudes, &stat->magnitudes));
+    uint32_t *read = stat->magnitudes;
+    for (int64_t c = 0; c < stat->channels; c++, read += EACH) {
+        uint64_t sum = 0;
+        for (int b = 0; b < EACH; b++) {
+            sum += read[b];
+        }
+        TRY(sum == stat->rows && read[TOP] + (uint64_t)read[EACH - 1] > 0);
+    }
+    magnitudes_place(stat);
+    return true;
+}
+
 static bool read_gram(Reader *r, Stat *stat) {
     const int64_t columns = stat->columns, groups = stat->groups;
     if ((stat->what & STAT_GRAM) == 0 || stat->rows == 0) {
@@ -275,7 +302,8 @@ static bool read_stat(Reader *r, Stats *stats) {
     TRY(memcmp(&floats[3], "\0\0\0\0", 4) == 0);
     TRY(stat->rows > 0 ? stat->channels > 0 && stat->batches > 0
                        : stat->channels == 0 && stat->batches == 0 && stat->bins == 0);
-    return read_histogram(r, stat) && read_channels(r, stat) && read_gram(r, stat);
+    return read_histogram(r, stat) && read_channels(r, stat) && read_magnitudes(r, stat) &&
+           read_gram(r, stat);
 }
 
 static bool read_source(Reader *r, Stats *stats) {

@@ -16,7 +16,8 @@
  *    8  u64 batches, rows, channels, bins, zeros, places, groups, columns
  *   72  f32 min, max, width, 0
  *   88  the name; then of histograms u64 above[bins], below[bins]; of channels f32 amax[channels],
- *       f64 sum[channels], sum of |x|[channels]; of Gram matrices, for each group, f64 of the cells
+ *       f64 sum[channels], sum of |x|[channels]; of magnitudes u32 [channels][2][192];
+ *       of Gram matrices, for each group, f64 of the cells
  * on and above the diagonal, row by row Arrays that nothing has come into are not there: all of
  * them where rows is 0, those of the histogram where bins is 0. */
 #ifndef RUNTIME_CALIB_MORSTAT_H

@@ -3,10 +3,12 @@
  * column (W s)_j: tokens * sum_j v_j |(W s)_j|^2. v_j is that of a bell-shaped channel with the
  * mean square of G_jj, rounded by the format itself at 32 points of equal weight (and their
  * negatives), so integers, small floats and channels that vanish below half a step need no cases of
- * their own. */
+ * their own. Where magnitudes were counted, the values of each channel take the bell's place, and
+ * the range is the one that will be chosen for x / s: clipping is a part of the error. */
 #include "runtime/calib/smooth.h"
 #include "runtime/calib/gram.h"
 #include "runtime/calib/power.h"
+#include "runtime/calib/stat_magnitudes.h"
 #include <math.h>
 #include <string.h>
 
@@ -33,28 +35,26 @@ void smooth_scale(const float *activation_amax, const float *weight_amax, int64_
     }
 }
 
-/* |column j|^2, over all siblings */
-static void add_column_squares(const Smooth *t, double *squares) {
-    for (size_t i = 0; i < t->count; i++) {
-        const float *w = t->weights[i].w;
-        for (int64_t row = 0; row < t->weights[i].rows; row++) {
-            for (int64_t j = 0; j < t->k; j++) {
-                squares[j] += (double)w[row * t->k + j] * w[row * t->k + j];
-            }
-        }
-    }
+/* Codes under one scale. */
+typedef struct Codes {
+    const Format *format;
+    float divisor, zero;
+} Codes;
+
+static double square_error(const Codes *c, float x) {
+    const Format *f = c->format;
+    const float q = x / c->divisor;
+    const float v = f->decode(f->encode((f->asymmetric ? rintf(q) : q) + c->zero)) - c->zero;
+    const double e = (double)(v * c->divisor) - x;
+    return e * e;
 }
 
 /* Mean squared error of a channel with deviation sigma under a scale. */
 static double channel_error(const Format *f, float divisor, float sigma) {
-    const float zero = f->asymmetric ? f->scale_max / 2 + 0.5f : 0.0f;
+    const Codes codes = {f, divisor, f->asymmetric ? f->scale_max / 2 + 0.5f : 0.0f};
     double sum = 0;
     for (int i = 0; i < POINTS; i++) {
-        const float x = bell[i] * sigma;
-        const float q = x / divisor;
-        const float v = f->decode(f->encode((f->asymmetric ? rintf(q) : q) + zero)) - zero;
-        const double e = (double)(v * divisor) - x;
-        sum += e * e;
+        sum += square_error(&codes, bell[i] * sigma);
     }
     return sum / POINTS;
 }
@@ -70,9 +70,67 @@ static double mean_square(const Smooth *t, int64_t channel) {
     return mean > 0 ? mean : 0;
 }
 
-static double activation_error(const Smooth *t, const double *squares, const float *s) {
+/* Sum of the squared errors of a channel's values over its factor: two points of each bin. */
+static double counted_error(const Stat *stat, int64_t channel, float inverse, const Codes *codes) {
+    const uint32_t *counts = stat->magnitudes + channel * 2 * STAT_MAGNITUDE_BINS;
+    double sum = 0;
+    for (int b = 0; b < STAT_MAGNITUDE_BINS; b++) {
+        const uint32_t above = counts[b], below = counts[STAT_MAGNITUDE_BINS + b];
+        const bool same = !codes->format->asymmetric; /* of x and of -x */
+        float low, high;
+        if (above + (uint64_t)below == 0) {
+            continue;
+        }
+        magnitudes_edges(stat, channel, b, &low, &high);
+        for (int i = 1; i <= 3; i += 2) {
+            const float x = (low + (high - low) * 0.25f * (float)i) * inverse;
+            const double n = same ? (double)above + below : above;
+            sum += n > 0 ? 0.5 * n * square_error(codes, x) : 0;
+            sum += !same && below ? 0.5 * below * square_error(codes, -x) : 0;
+        }
+    }
+    return sum;
+}
+
+/* With the clipping of the range that will be chosen. A value meets the columns of all taps of its
+ * channel; of a convolution with a stride not all of them, so counts are those of the columns. */
+static double clipped_error(const Smooth *t, const double *squares, const float *s, Arena *arena) {
+    const ArenaMark mark = arena_mark(arena);
+    const int64_t taps = t->taps > 1 ? t->taps : 1, channels = t->k / taps;
+    double *weight = arena_many(arena, double, (size_t)channels);
+    float *factor = arena_many(arena, float, (size_t)channels);
+    for (int64_t j = 0; j < t->k; j++) {
+        weight[j / taps] += squares[j];
+        factor[j / taps] = s[j];
+    }
+    const bool weighs = t->calibrator->weighs;
+    const Stat *scaled = magnitudes_scaled(arena, t->magnitudes, factor, weighs ? weight : NULL);
+    const CalibTarget target = {t->activation};
+    CalibRange range;
+    const char *why = calibrator_range(t->calibrator, scaled, &target, &t->args, &range);
+    const float size = why ? 0 : t->activation->asymmetric ? range.hi - range.lo : range.amax;
+    double sum = why ? INFINITY : 0; /* no memory: whoever wants the range itself will say so */
+    if (size > 0) {
+        const float divisor = size / t->activation->scale_max;
+        const Codes codes = {t->activation, divisor,
+                             t->activation->asymmetric ? rintf(-range.lo / divisor) : 0.0f};
+        for (int64_t c = 0; c < channels; c++) {
+            const double error = counted_error(t->magnitudes, c, 1.0f / factor[c], &codes);
+            sum += error * weight[c] * factor[c] * factor[c];
+        }
+        sum *= (double)t->tokens / (double)t->magnitudes->rows;
+    }
+    arena_reset(arena, mark);
+    return sum;
+}
+
+static double activation_error(const Smooth *t, const double *squares, const float *s,
+                               Arena *arena) {
     if (!t->activation) {
         return 0;
+    }
+    if (t->magnitudes) {
+        return clipped_error(t, squares, s, arena);
     }
     float amax = 0;
     for (int64_t j = 0; j < t->k; j++) {
@@ -113,10 +171,10 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
     float *trial = arena_many(arena, float, (size_t)k);
     float *weight_amax = arena_many(arena, float, (size_t)k);
     double *squares = arena_many(arena, double, (size_t)k);
-    add_column_squares(t, squares);
     ScaledWeight *rounded = arena_many(arena, ScaledWeight, t->count + 1);
     size_t rounded_count = 0;
     for (size_t i = 0; i < t->count; i++) {
+        channel_squares(t->weights[i].w, t->weights[i].rows, k, squares);
         channel_widen(t->weights[i].w, t->weights[i].rows, k, weight_amax);
         if (t->weights[i].grid->format) {
             rounded[rounded_count++] = t->weights[i];
@@ -136,7 +194,7 @@ bool smooth_search(const Smooth *t, float *s, SmoothReport *report, Arena *arena
         }
         double weight = 0;
         done = channel_scale_loss(rounded, rounded_count, k, g, trial, &weight, arena, spread);
-        const double activation = activation_error(t, squares, trial);
+        const double activation = activation_error(t, squares, trial, arena);
         if (step < 0 || weight + activation < least) {
             least = weight + activation;
             report->alpha = step < 0 ? -1 : alpha;

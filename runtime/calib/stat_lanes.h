@@ -34,6 +34,11 @@ typedef struct StatLanes {
     /* The same of n neighbours, all of one channel: STAT_PANEL sums, that of element i is number
      * i % STAT_PANEL, added in pairs at the end. */
     void (*plane)(const float *x, int64_t n, float *amax, double *sum, double *sum_abs);
+    /* Where each value of such columns is counted: by its upper bits (STAT_MAGNITUDE_SHIFT), from
+     * the column's `first` on; plus STAT_MAGNITUDE_BINS if it is below 0. No value may lie above
+     * its column's bins. at: [rows][width] */
+    void (*magnitudes)(const float *x, int64_t rows, int64_t stride, int64_t width,
+                       const int32_t *first, uint32_t *at);
     /* c += a^T b, row after row: a is a packed panel [rows][STAT_PANEL], b are `panels` of them
      * that lie `stride` doubles apart, c has STAT_PANEL rows that lie `width` apart. */
     void (*gram)(const double *a, const double *b, int64_t stride, int panels, int64_t rows,

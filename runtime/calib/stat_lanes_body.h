@@ -4,6 +4,7 @@
 #include <string.h>
 #include "kernels/dialect.h"
 #include "runtime/calib/stat_lanes.h"
+#include "runtime/calib/stats.h"
 
 /* Doubles of any alignment: rows of a matrix of any width. */
 typedef Doubles __attribute__((aligned(8), may_alias)) LooseDoubles;
@@ -36,6 +37,18 @@ static void columns(const float *x, int64_t rows, int64_t stride, int64_t width,
             amax[c] = k_max(a, amax[c]);
             sum[c] += (double)x[c];
             sum_abs[c] += (double)a;
+        }
+    }
+}
+
+static void magnitudes(const float *x, int64_t rows, int64_t stride, int64_t width,
+                       const int32_t *restrict first, uint32_t *restrict at) {
+    for (; rows > 0; rows--, x += stride, at += width) {
+        for (int64_t c = 0; c < width; c++) {
+            const int32_t bits = (int32_t)(k_bits(x[c]) & 0x7fffffffu);
+            int32_t bin = (bits >> STAT_MAGNITUDE_SHIFT) - first[c];
+            bin = bin > 0 ? bin : 0;
+            at[c] = (uint32_t)(bin + (x[c] < 0.0f ? STAT_MAGNITUDE_BINS : 0));
         }
     }
 }
@@ -120,5 +133,6 @@ const StatLanes LANES = {
     .bins = bins,
     .columns = columns,
     .plane = plane,
+    .magnitudes = magnitudes,
     .gram = gram,
 };

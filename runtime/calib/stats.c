@@ -5,6 +5,7 @@
 #include "runtime/base/alloc.h"
 #include "runtime/calib/stat_bins.h"
 #include "runtime/calib/stat_gram.h"
+#include "runtime/calib/stat_magnitudes.h"
 #include <assert.h>
 #include <string.h>
 
@@ -31,6 +32,8 @@ static void free_arrays(Stat *stat) {
     mem_free(stat->channel_amax);
     mem_free(stat->channel_sum);
     mem_free(stat->channel_sum_abs);
+    mem_free(stat->magnitudes);
+    mem_free(stat->magnitude_first);
     mem_free(stat->gram);
 }
 
@@ -71,6 +74,7 @@ Stat *stats_add(Stats *stats, Str name, unsigned what) {
         stat->name = str_copy(stats->session->arena, name);
         map_put(&stats->by_name, stat->name, stat);
     }
+    assert((what & STAT_MAGNITUDES) == 0 || (what & STAT_CHANNELS) != 0);
     assert((stat->rows == 0 || (stat->what & what) == what) && "asked for after the first batch");
     stat->what |= what;
     return stat;
@@ -155,6 +159,16 @@ static const char *add_channels(Stat *stat, const StatInput *in, const Spread *s
                : no_threads;
 }
 
+static const char *add_magnitudes(Stat *stat, const StatInput *in, const Spread *spread) {
+    if (stat->rows + (uint64_t)(in->view.outer * in->view.inner) > UINT32_MAX) {
+        return "has more values of one channel than can be counted";
+    }
+    if (!stat->magnitudes && !magnitudes_begin(stat)) {
+        return no_memory;
+    }
+    return magnitudes_add(stat, in, spread) ? NULL : no_threads;
+}
+
 static const char *add_gram(Stat *stat, const StatInput *in, const GramShape *shape,
                             const Spread *spread) {
     if (!stat->gram) {
@@ -212,6 +226,9 @@ static const char *add_batch(Stat *stat, const StatInput *in, const GramShape *s
     }
     if (!wrong && (stat->what & STAT_CHANNELS) != 0) {
         wrong = add_channels(stat, in, spread);
+    }
+    if (!wrong && (stat->what & STAT_MAGNITUDES) != 0) {
+        wrong = add_magnitudes(stat, in, spread);
     }
     if (!wrong && (stat->what & STAT_GRAM) != 0) {
         wrong = add_gram(stat, in, shape, spread);
@@ -292,6 +309,9 @@ static const char *compare(const Stat *a, const Stat *b) {
         (a->channels != b->channels || a->groups != b->groups || a->columns != b->columns)) {
         return "are of tensors with other channels";
     }
+    if ((a->what & STAT_MAGNITUDES) != 0 && a->rows + b->rows > UINT32_MAX) {
+        return "have more values of one channel than can be counted";
+    }
     return NULL;
 }
 
@@ -303,6 +323,10 @@ static bool make_room(Stat *into, const Stat *from) {
         into->channel_sum = mem_try(channels * sizeof(double));
         into->channel_sum_abs = mem_try(channels * sizeof(double));
         TRY(into->channel_amax && into->channel_sum && into->channel_sum_abs);
+    }
+    if (from->magnitudes && !into->magnitudes) {
+        into->channels = from->channels;
+        TRY(magnitudes_begin(into));
     }
     if (from->gram && !into->gram) {
         into->gram = mem_try(stat_gram_bytes(from->groups, from->columns));
@@ -324,6 +348,9 @@ static void merge_one(Stat *into, const Stat *from) {
     into->batches += from->batches;
     into->rows += from->rows;
     into->places += from->places;
+    if (from->magnitudes) {
+        magnitudes_merge(into, from);
+    }
     for (int64_t c = 0; from->channel_amax && c < from->channels; c++) {
         into->channel_amax[c] = k_max(from->channel_amax[c], into->channel_amax[c]);
         into->channel_sum[c] += from->channel_sum[c];

@@ -13,18 +13,22 @@
 #include "runtime/base/spread.h"
 
 typedef enum StatWhat {
-    STAT_RANGE = 1,     /* smallest and largest value */
-    STAT_HISTOGRAM = 2, /* of magnitudes */
-    STAT_CHANNELS = 4,  /* of each channel: largest magnitude, sum of x, sum of |x| */
-    STAT_GRAM = 8,      /* X^T X; its diagonal holds the squared norms of the columns */
-    STAT_ALL = 15
+    STAT_RANGE = 1,       /* smallest and largest value */
+    STAT_HISTOGRAM = 2,   /* of magnitudes */
+    STAT_CHANNELS = 4,    /* of each channel: largest magnitude, sum of x, sum of |x| */
+    STAT_GRAM = 8,        /* X^T X; its diagonal holds the squared norms of the columns */
+    STAT_MAGNITUDES = 16, /* of each channel: a histogram of magnitudes; with STAT_CHANNELS */
+    STAT_ALL = 31
 } StatWhat;
 
 enum {
     STAT_BINS = 2048, /* of a new histogram, over [0, largest magnitude of its first batch] */
     STAT_BINS_MAX = 1 << 15,  /* of one that has grown; then bins become twice as wide */
     STAT_COLUMNS_MAX = 16384, /* of a Gram matrix; 2 GiB */
-    STAT_RANK_MAX = 3         /* dimensions that a convolution's kernel has */
+    STAT_MAGNITUDE_SHIFT =
+        19, /* bits of a float32 that bins of magnitudes leave out: 16 an octave */
+    STAT_MAGNITUDE_BINS = 192, /* 12 octaves: more than 2048 even bins tell apart */
+    STAT_RANK_MAX = 3          /* dimensions that a convolution's kernel has */
 };
 #define STAT_CELLS_MAX ((int64_t)STAT_COLUMNS_MAX * STAT_COLUMNS_MAX) /* of all groups together */
 
@@ -63,6 +67,11 @@ typedef struct Stat {
 
     float *channel_amax; /* [channels] */
     double *channel_sum, *channel_sum_abs;
+
+    /* [channels][2][STAT_MAGNITUDE_BINS]: values of 0 and more, then the others
+     * (stat_magnitudes.h); where the bins of each channel begin, which its maximum says. */
+    uint32_t *magnitudes;
+    int32_t *magnitude_first;
 
     /* Of each group a square matrix. Rows of X are places: those of the view, or of a convolution's
      * output; columns are channels, or a convolution's taps: (channel of the group, place in the

@@ -54,6 +54,7 @@ int main(int argc, char **argv) {
     } rows[] = {{"range", STAT_RANGE},
                 {"histogram", STAT_HISTOGRAM},
                 {"channels", STAT_CHANNELS},
+                {"magnitudes", STAT_CHANNELS | STAT_MAGNITUDES},
                 {"all three", STAT_RANGE | STAT_HISTOGRAM | STAT_CHANNELS},
                 {"gram", STAT_GRAM}};
     const StatView view = {argc == 3 ? atoll(argv[1]) : 0, argc == 3 ? atoll(argv[2]) : 0, 1};

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "runtime/calib/calibrator.h"
 #include "runtime/calib/morstat.h"
+#include "runtime/calib/stat_magnitudes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,6 +21,18 @@ static void use(Stat *stat) {
     static const CalibArgs args = CALIB_ARGS_DEFAULT;
     for (int64_t g = 0; g < stat->groups; g++) {
         assert(stat_gram(stat, g) != NULL);
+    }
+    if (stat->magnitudes && stat->channels <= 64) {
+        float s[64];
+        double squares[64];
+        for (int64_t c = 0; c < stat->channels; c++) {
+            s[c] = c % 3 ? 0.25f + (float)c : 1e-4f;
+            squares[c] = (double)(c * c);
+        }
+        Arena *arena = arena_open();
+        const Stat *scaled = magnitudes_scaled(arena, stat, s, squares);
+        assert(scaled->min <= 0.0f && scaled->max >= 0.0f);
+        arena_close(arena);
     }
     /* the two that search, on large histograms, take as long as a thousand other inputs */
     const int count = stat->bins > 4096 ? 2 : calibrator_count;

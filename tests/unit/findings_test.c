@@ -44,6 +44,10 @@ static Bench bench(void) {
     b.solve.zeros = arena_many(s->arena, uint8_t, streams);
     b.solve.ties = arena_many(s->arena, SolvedTie, ties);
     b.solve.rounded = arena_many(s->arena, GptqReport, b.w.plan->layers_planned.len);
+    b.solve.ties[0].s = arena_many(s->arena, float, 64);
+    for (int i = 0; i < 64; i++) {
+        b.solve.ties[0].s[i] = 4;
+    }
     return b;
 }
 
@@ -113,11 +117,7 @@ static void ranges_and_words(void **state) {
     b.solve.zeros[0] = 64;
     b.solve.amax[1] = 2;
     b.solve.scales[1] = 2.0f / 127;
-    float s[64];
-    for (int i = 0; i < 64; i++) {
-        s[i] = 1;
-    }
-    b.solve.ties[0] = (SolvedTie){s, 0.55, 4, 3};
+    b.solve.ties[0] = (SolvedTie){b.solve.ties[0].s, 0.55, 4, 3, NULL};
     b.solve.rounded[0] = (GptqReport){.nearest = 10, .loss = 6};
     const Findings *found = findings_take(&b.solve, &calibration);
     assert_str(found->engine, "engine");
@@ -130,9 +130,17 @@ static void ranges_and_words(void **state) {
     assert_true(x->lo == -1 && x->hi == 191.0f / 64);
     assert_true(x->min == -1 && x->max > 2.9f);
     assert_true(x->bars.count > 0);
-    assert_str(a->method, "scaled");
+    assert_str(a->method, "percentile(p = 99.5)");
     assert_true(a->lo == -a->hi && a->hi == b.solve.scales[1] * 127);
-    assert_int_equal(a->bars.count, 0); /* of values that no code sees */
+    uint64_t counted =
+        0; /* of x / s: 200 rows of 64, to 4 / 4 on one side and 2 / 4 on the other */
+    for (int i = 0; i < a->bars.count; i++) {
+        counted += a->bars.counts[i];
+    }
+    assert_int_equal(counted, 200 * 64);
+    const int last = a->bars.first + a->bars.count;
+    assert_true(a->bars.first * a->bars.width <= -0.99 && a->bars.first * a->bars.width >= -1.02);
+    assert_true(last * a->bars.width >= 0.49 && last * a->bars.width <= 0.55);
     assert_null(found_input(found, head));
     assert_ptr_equal(found_tie(found, down), &b.solve.ties[0]);
     assert_null(found_tie(found, up));

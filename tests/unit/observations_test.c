@@ -36,11 +36,14 @@ static void what_steps_need(void **state) {
         {DATA "on \"q\" { calibrate(data = d); quantize(weight = int8, input = int8) }",
          "r: range, of all values\n"},
         {DATA "on \"q\" | \"k\" { smooth(alpha = 0.5); quantize(weight = int8, input = int8) }",
-         "r: range channels\n"},
+         "r: range channels magnitudes\n"},
         {DATA "on \"q\" { smooth; quantize(weight = int8) }", "r: channels gram\n"},
         {DATA "on linear { quantize(weight = int8, input = int8 per token dynamic) }", ""},
         {DATA "on \"q\" { smooth(alpha = 0.5); quantize(weight = int8, input = int8 dynamic) }",
          "r: channels\n"},
+        {"data d = random(samples = 2)\ncalibrate(data = d)\n"
+         "on \"q\" { smooth; quantize(weight = int8, input = int8) }",
+         "r: range channels gram\n"},
         {DATA "on \"q\" { awq; quantize(weight = int8) }\n"
               "on \"k\" { quantize(weight = int8, input = fp8) }\n"
               "on \"o\" { quantize(weight = int8, round = gptq) }",
@@ -84,7 +87,7 @@ static void what_convolutions_need(void **state) {
         const char *recipe, *expected;
     } rows[] = {
         {DATA "on conv { smooth(alpha = 0.5); quantize(weight = int8, input = int8) }",
-         "r: range channels, channels along axis 1\n"},
+         "r: range channels magnitudes, channels along axis 1\n"},
         {DATA "on conv { smooth; quantize(weight = int8, round = gptq) }",
          "r@conv 3/1/1/1/1 group 1: gram\nr: channels, channels along axis 1\n"},
         {DATA "on all & (conv | linear) { smooth(alpha = 0.5); quantize(weight = int8) }",

@@ -74,7 +74,7 @@ static void fake_findings(Bench *b) {
     for (size_t i = 0; i < plan->ties.len; i++) {
         float *factors = arena_many(s->arena, float, (size_t)plan->ties.at[i].k);
         factors[0] = 2;
-        ties[i] = (SolvedTie){factors, i ? 0.35 : -1, 8, 6};
+        ties[i] = (SolvedTie){factors, i ? 0.35 : -1, 8, 6, NULL};
     }
     b->found = (Findings){.plan = plan,
                           .inputs = inputs,

@@ -3,7 +3,9 @@
 #include "unit.h"
 #include "random_layer.h"
 #include "many_threads.h"
+#include "runtime/base/session.h"
 #include "runtime/calib/smooth.h"
+#include "runtime/calib/stat_magnitudes.h"
 
 static void the_formula_and_its_guards(void **state) {
     (void)state;
@@ -18,9 +20,10 @@ static void the_formula_and_its_guards(void **state) {
     assert_true(s[0] == 0.25f && s[1] == 4 && s[4] == CHANNEL_SCALE_MOST);
 }
 
-/* The squared error of all outputs, with inputs and weights really rounded. */
+/* The squared error of all outputs, with inputs and weights really rounded; rows: each input row has
+ * its own scale; end: of the input's range, 0 for its maximum. */
 static double true_error(const RandomLayer *l, const Grid *g, const Format *act, const float *s,
-                         bool rows) {
+                         bool rows, float end) {
     const int64_t k = l->k;
     float *q = arena_many(l->arena, float, (size_t)(l->rows * k)), amax = 0;
     float *x = arena_many(l->arena, float, (size_t)(l->tokens * k));
@@ -40,6 +43,7 @@ static double true_error(const RandomLayer *l, const Grid *g, const Format *act,
         }
         grid_round_run(&input, own / act->scale_max, 0, k, &x[t * k], &x[t * k]);
     }
+    amax = end > 0 ? end : amax;
     if (!rows) {
         grid_round_run(&input, amax / act->scale_max, 0, l->tokens * k, x, x);
     }
@@ -92,17 +96,73 @@ static void the_search_finds_what_is_good(void **state) {
         search(&l, &g, format(acts[i]), again, rows, &threads);
         assert_memory_equal(s, again, sizeof s);
         const double estimate = report.weight + report.activation;
-        const double own = true_error(&l, &g, format(acts[i]), s, rows);
+        const double own = true_error(&l, &g, format(acts[i]), s, rows, 0);
         assert_true(estimate > 0.5 * own && estimate < (rows ? 3 : 2) * own);
         channel_widen(l.w, l.rows, l.k, w);
         double least = INFINITY;
         for (int alpha = 0; alpha <= 19; alpha++) {
             smooth_scale(l.amax, w, l.k, alpha / 20.0, trial);
-            least = fmin(least, true_error(&l, &g, format(acts[i]), trial, rows));
+            least = fmin(least, true_error(&l, &g, format(acts[i]), trial, rows, 0));
         }
         assert_true(own < (rows ? 1.6 : 1.25) * least);
         arena_close(l.arena);
     }
+}
+
+/* One value in a thousand is far out: the search knows what clipping it costs, and what it saves.
+ */
+static void a_range_that_clips(void **state) {
+    (void)state;
+    static const char *const methods[] = {"mse", "percentile", "entropy"};
+    RandomLayer l = random_layer(48, 64, 400, true);
+    const Grid g = {format("int8"), GRANULE_CHANNEL, 0, K_FLOAT, METHOD_MAX};
+    memset(l.gram, 0, 64 * 64 * sizeof *l.gram);
+    for (int64_t i = 0; i < 400 * 64; i++) {
+        l.x[i] *= i % 997 == 0 ? 12.0f : 1.0f;
+        l.amax[i % 64] = fmaxf(l.amax[i % 64], fabsf(l.x[i]));
+    }
+    for (int64_t i = 0; i < 400 * 64 * 64; i++) {
+        const float *row = l.x + i / 4096 * 64;
+        l.gram[i % 4096] += (double)row[i % 4096 / 64] * (double)row[i % 64];
+    }
+    Session *session = session_open(&sys_real);
+    const StatsIdentity identity = {{0}, {0}, {0}};
+    Stats *set = stats_open(session, &identity);
+    Stat *stat = stats_add(set, STR("x"), STAT_CHANNELS | STAT_MAGNITUDES);
+    assert_null(stat_add(stat, 1, l.x, (StatView){400, 64, 1}, NULL));
+    for (int i = 0; i < 3; i++) {
+        const ScaledWeight one = {&g, l.w, l.rows};
+        float s[64];
+        double squares[64] = {0};
+        const Smooth smooth = {.weights = &one,
+                               .count = 1,
+                               .k = l.k,
+                               .gram = l.gram,
+                               .tokens = l.tokens,
+                               .amax = l.amax,
+                               .activation = format("int8"),
+                               .magnitudes = stat,
+                               .calibrator = calibrator_find(str_from(methods[i])),
+                               .args = CALIB_ARGS_DEFAULT,
+                               .steps = 20};
+        SmoothReport report;
+        assert_true(smooth_search(&smooth, s, &report, l.arena, NULL));
+        channel_squares(l.w, l.rows, l.k, squares);
+        const Stat *scaled = magnitudes_scaled(l.arena, stat, s, i == 0 ? squares : NULL);
+        const CalibTarget target = {smooth.activation};
+        CalibRange range;
+        assert_null(calibrator_range(smooth.calibrator, scaled, &target, &smooth.args, &range));
+        const double estimate = report.weight + report.activation;
+        const double own = true_error(&l, &g, smooth.activation, s, false, range.amax);
+        assert_true(estimate > 0.5 * own && estimate < 2 * own);
+        if (i == 0) { /* no worse than what max finds for itself */
+            const SmoothReport wide = search(&l, &g, smooth.activation, s, false, NULL);
+            assert_true(wide.alpha >= 0 &&
+                        own < 1.02 * true_error(&l, &g, smooth.activation, s, false, 0));
+        }
+    }
+    session_close(session);
+    arena_close(l.arena);
 }
 
 static void degenerate_inputs_stay_as_they_are(void **state) {
@@ -167,6 +227,7 @@ static void taps_share_their_factor(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_formula_and_its_guards),
                                        cmocka_unit_test(the_search_finds_what_is_good),
+                                       cmocka_unit_test(a_range_that_clips),
                                        cmocka_unit_test(degenerate_inputs_stay_as_they_are),
                                        cmocka_unit_test(taps_share_their_factor)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,25 @@ static void planes(const StatLanes *lanes) {
     }
 }
 
+static void magnitudes(const StatLanes *lanes) {
+    for (int64_t width = 1; width < 40; width += 3) {
+        int32_t first[40];
+        uint32_t at[40 * 33];
+        const int64_t stride = width + 5, rows = 33;
+        for (int c = 0; c < 40; c++) { /* some begin below all values, some above most */
+            first[c] = (int32_t)(0x40000000u >> STAT_MAGNITUDE_SHIFT) - c * 6;
+        }
+        lanes->magnitudes(x, rows, stride, width, first, at);
+        for (int64_t i = 0; i < rows * width; i++) {
+            const float v = x[i / width * stride + i % width];
+            const uint32_t bits = k_bits(fabsf(v)) >> STAT_MAGNITUDE_SHIFT;
+            int32_t want = (int32_t)bits - first[i % width];
+            want = want > 0 ? want : 0;
+            assert_int_equal(at[i], want + (v < 0.0f ? STAT_MAGNITUDE_BINS : 0));
+        }
+    }
+}
+
 static void blocks(const StatLanes *lanes) {
     enum { ROWS = 19, STRIDE = ROWS * STAT_PANEL + 8, WIDTH = 27 };
     static double a[ROWS * STAT_PANEL], b[STAT_PANELS * STRIDE];
@@ -117,6 +136,7 @@ static void variants_give_the_same_bits(void **state) {
         bins(lanes);
         columns(lanes);
         planes(lanes);
+        magnitudes(lanes);
         blocks(lanes);
         usable++;
     }

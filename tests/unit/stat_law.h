@@ -117,6 +117,24 @@ static inline void law_channels(const float *x, StatView v, float *amax, double 
     }
 }
 
+/* Of all values at once, which know the largest of their channel. counts: [channels][2][bins] */
+static inline void law_magnitudes(const float *x, StatView v, uint32_t *counts) {
+    enum { BINS = STAT_MAGNITUDE_BINS, SHIFT = STAT_MAGNITUDE_SHIFT };
+    for (int64_t c = 0; c < v.channels; c++) {
+        uint32_t top = 0; /* magnitudes order as their bits do */
+        for (int64_t i = 0; i < v.outer * v.inner; i++) {
+            const float value = x[(i / v.inner * v.channels + c) * v.inner + i % v.inner];
+            const uint32_t bits = k_bits(fabsf(value)) >> SHIFT;
+            top = bits > top ? bits : top;
+        }
+        for (int64_t i = 0; i < v.outer * v.inner; i++) {
+            const float value = x[(i / v.inner * v.channels + c) * v.inner + i % v.inner];
+            const int64_t bin = (int64_t)(k_bits(fabsf(value)) >> SHIFT) - top + BINS - 1;
+            counts[(c * 2 + (value < 0.0f)) * BINS + (bin > 0 ? bin : 0)]++;
+        }
+    }
+}
+
 /* Row `place` of group g's columns. */
 static inline void law_row(const float *x, const StatConv *c, const int64_t *out, int64_t place,
                            int64_t group, double *row) {
