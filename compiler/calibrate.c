@@ -267,33 +267,6 @@ static bool run_ends(const Run *r) {
     return true;
 }
 
-/* Why what a file has of the pass will not do; NULL: it will. The data's identity knows no batches,
- * so what is not complete must end where one of ours does; and one run has one engine, since
- * another may give other bits. */
-static const char *unfit(const Run *r) {
-    const Stats *kept = r->stats;
-    const uint64_t batches = (uint64_t)dataset_batches(r->data);
-    const bool ends = kept->complete ||
-                      (kept->batches <= batches &&
-                       kept->samples == (uint64_t)dataset_samples_in(r->data, (int64_t)kept->batches));
-    const bool begun = kept->complete || kept->batches > 0;
-    return !ends ? "was begun with batches of another size"
-           : begun && r->engine && !str_eq(kept->engine, r->c->engine) ? "was begun by another engine"
-                                                                       : NULL;
-}
-
-static void begin_anew(Run *r) {
-    const StatsIdentity identity = r->stats->identity;
-    stats_close(r->stats);
-    r->stats = stats_open(r->s, &identity);
-    for (size_t i = 0; i < r->c->seen.len; i++) {
-        const Observation *seen = &r->c->seen.at[i];
-        if (seen->pass == r->c->pass) {
-            stats_add(r->stats, seen->name, seen->what);
-        }
-    }
-}
-
 /* Takes what is kept of the pass; edits: as for calibrate. */
 static bool begin_pass(Run *r, const InstrumentEdits *edits) {
     Calibration *c = r->c;
@@ -309,24 +282,43 @@ static bool begin_pass(Run *r, const InstrumentEdits *edits) {
     r->stats = kept_stats_take(&r->kept, c->pass, edits ? hash : NULL);
     TRY(r->stats);
     c->why_new = r->kept.why_new;
-    if (!r->stats->complete) {
-        TRY(open_engine(r));
-    }
-    const char *wrong = unfit(r);
-    if (wrong) {
-        TRY(open_engine(r));
-        begin_anew(r);
-        c->why_new = wrong;
-    }
-    if (r->stats->batches == 0 && !r->stats->complete) {
-        r->stats->engine = c->engine;
-    }
     c->resumed = (int64_t)r->stats->samples;
     c->samples = r->stats->complete ? c->resumed : dataset_samples(r->data);
     c->kept_passes += r->stats->complete;
     c->saved = c->saved || (r->stats->batches && r->kept.path.len);
     r->ends = run_ends(r);
     return r->stats->complete || r->model || ((r->arena || make_copy(r, NULL)) && open_model(r));
+}
+
+/* What files have, and the engine if there is more to measure: of one model by one engine, as
+ * another may give other bits. */
+static bool find_kept(Run *r) {
+    KeptStats *kept = &r->kept;
+    kept->data = r->data;
+    TRY(kept_stats_find(kept));
+    bool whole = true, same = true;
+    for (size_t i = 0; i < kept->all.len; i++) {
+        whole = whole && kept->all.at[i].complete;
+    }
+    if (whole) {
+        return true;
+    }
+    TRY(open_engine(r)); /* none at hand: said before any work */
+    kept->engine = r->c->engine;
+    for (size_t i = 0; i < kept->all.len; i++) {
+        const KeptPass *pass = &kept->all.at[i];
+        same = same && (!pass->kept || str_eq(pass->engine, kept->engine));
+    }
+    return same || kept_stats_find(kept);
+}
+
+static void begin_statistics(Run *r) {
+    Calibration *c = r->c;
+    c->stats = stats_open(r->s, r->stats ? &r->stats->identity : &r->kept.id);
+    c->stats->engine = r->stats ? r->stats->engine : c->engine;
+    for (size_t i = 0; i < c->seen.len; i++) {
+        stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
+    }
 }
 
 bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
@@ -342,23 +334,16 @@ bool calibrate_open(Session *s, const Plan *plan, Calibration *c) {
                           .seen = &c->seen,
                           .passes = &c->passes,
                           .encoded = plan->encoded};
-    bool ok = open_data(r) && identify(r, &r->kept.id) && kept_stats_find(&r->kept);
-    for (size_t i = 0; ok && i < r->kept.all.len; i++) { /* none at hand: said before any work */
-        ok = r->kept.all.at[i].complete || open_engine(r);
-    }
+    bool ok = open_data(r) && identify(r, &r->kept.id) && find_kept(r);
     if (ok) {
         c->samples = dataset_samples(r->data);
         /* Behind encoded layers the first pass, too, waits for weights that need no data. What the
          * data holds for all batches is made here, below what a pass gives back of the arena. */
-        ok = plan->encoded ? dataset_samples(r->data) == 0 || dataset_batch(s, r->data, 0, r->given)
+        ok = plan->encoded ? c->samples == 0 || dataset_batch(s, r->data, 0, r->given)
                            : begin_pass(r, NULL);
     }
     if (ok) {
-        c->stats = stats_open(s, r->stats ? &r->stats->identity : &r->kept.id);
-        c->stats->engine = r->stats ? r->stats->engine : c->engine;
-        for (size_t i = 0; i < c->seen.len; i++) {
-            stats_add(c->stats, c->seen.at[i].name, c->seen.at[i].what);
-        }
+        begin_statistics(r);
     }
     c->seconds = clock_seconds() - begin;
     if (!ok) {
@@ -375,12 +360,12 @@ static void end_pass(Run *r) {
             stats_move(c->stats, r->stats, c->seen.at[i].name);
         }
     }
-    c->stats->batches += r->stats->batches;
+    c->stats->batches = r->stats->batches;
     c->stats->samples = r->stats->samples;
+    c->stats->complete = r->stats->complete;
     stats_close(r->stats);
     r->stats = NULL;
     c->pass++;
-    c->stats->complete = calibrate_over(c);
 }
 
 bool calibrate(Session *s, Calibration *c, const InstrumentEdits *edits) {

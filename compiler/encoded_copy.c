@@ -45,10 +45,13 @@ static const ScheduleJob *find_job(const EncodedCopy *c, const PlanLayer *planne
 static bool scale_is_known(const EncodedCopy *c, int stream, int level) {
     const Plan *plan = c->solve->plan;
     const int scale = plan->streams.at[stream].scale;
-    TRY(!plan->streams.at[stream].element || c->solve->ranged[stream]);
+    if (!stream_measured(&plan->streams.at[stream])) {
+        return true;
+    }
+    TRY(c->solve->ranged[stream]);
     for (size_t i = 0; i < plan->streams.len; i++) {
         const PlanStream *one = &plan->streams.at[i];
-        TRY(!one->element || one->scale != scale || level_of(c, one->value) < level);
+        TRY(!stream_measured(one) || one->scale != scale || level_of(c, one->value) < level);
     }
     return true;
 }
@@ -98,7 +101,7 @@ static void *decode(EncodedCopy *c, const PlanLayer *planned) {
     const Tensor *t = planned->layer->weight;
     const int solved = find_solved(c, planned);
     void *own = arena_alloc(c->arena, (size_t)t->size);
-    Arena *scratch = arena_open();
+    Arena *scratch = session_arena_open(c->solve->s);
     Kernel kernel;
     void *outs[OUT_COUNT];
     if (solved >= 0) {
@@ -112,7 +115,7 @@ static void *decode(EncodedCopy *c, const PlanLayer *planned) {
     float *values = arena_many(scratch, float, (size_t)t->count);
     kernel_decode(&kernel, outs, values);
     array_convert(K_FLOAT, false, values, t->type, own, (size_t)t->count);
-    arena_close(scratch);
+    session_arena_close(c->solve->s, scratch);
     return own;
 }
 

@@ -3,6 +3,7 @@
 #include <sodium.h>
 #include <string.h>
 #include "runtime/base/sanitize.h"
+#include "runtime/calib/data.h"
 #include "runtime/calib/morstat.h"
 
 #define SUFFIX STR(".morstat")
@@ -38,6 +39,20 @@ static bool same_data(const KeptStats *kept, const Stats *stats) {
     const bool merged = kept->named && stats->complete &&
                         memcmp(stats->identity.data, STATS_MERGED, strlen(STATS_MERGED)) == 0;
     return merged || memcmp(stats->identity.data, kept->id.data, 32) == 0;
+}
+
+/* NULL, or why what the file has is not gone on with: continues "the file ". */
+static const char *cannot_go_on(const KeptStats *kept, const Stats *stats) {
+    if (kept->engine.len && !str_eq(stats->engine, kept->engine)) {
+        return "was begun by another engine";
+    }
+    /* the data's identity knows no batches */
+    const uint64_t batches = (uint64_t)dataset_batches(kept->data);
+    const bool ends =
+        stats->complete ||
+        (stats->batches <= batches &&
+         stats->samples == (uint64_t)dataset_samples_in(kept->data, (int64_t)stats->batches));
+    return ends ? NULL : "was begun with batches of another size";
 }
 
 static Observation *find(const KeptStats *kept, Str name) {
@@ -117,13 +132,17 @@ static void set_free(const KeptStats *kept, int from, int to) {
     }
 }
 
-/* Passes over what a file has; false: it is of no use. */
+static bool is_about(const KeptStats *kept, const Stats *stats) {
+    const bool about = claim(kept, stats, MEASURED_ELSEWHERE - 1);
+    if (!about) {
+        set_free(kept, MEASURED_ELSEWHERE - 1, -1);
+    }
+    return about;
+}
+
+/* Passes over what a file has, which is claimed; false: it is of no use. */
 static bool take_file(KeptStats *kept, int file, Stats *stats, bool whole) {
     const size_t first = kept->passes->all.len;
-    if (!claim(kept, stats, MEASURED_ELSEWHERE - 1)) {
-        set_free(kept, MEASURED_ELSEWHERE - 1, -1);
-        return false;
-    }
     set_free(kept, -1, MEASURED_ELSEWHERE);
     set_free(kept, MEASURED_ELSEWHERE - 1, -1);
     data_passes(kept->passes, kept->seen, false, kept->s->arena);
@@ -131,7 +150,8 @@ static bool take_file(KeptStats *kept, int file, Stats *stats, bool whole) {
     const bool good = stats->complete || made == 1; /* a part cannot be cut anew */
     for (size_t i = 0; i < made; i++) {
         if (good) {
-            vec_push(kept->s->arena, &kept->all, ((KeptPass){file, true, stats->complete, NULL}));
+            vec_push(kept->s->arena, &kept->all,
+                     ((KeptPass){file, true, stats->complete, stats->engine, NULL}));
         } else {
             set_free(kept, (int)(first + i), -1);
         }
@@ -144,22 +164,25 @@ static bool take_file(KeptStats *kept, int file, Stats *stats, bool whole) {
     return good;
 }
 
-/* *taken: the file serves; it is NULL for files that are only looked at: may they be replaced? */
-static bool look_at(KeptStats *kept, int file, bool *taken) {
+/* taken: NULL: may the file be replaced? Else *taken: it serves; if not, *why says why. */
+static bool look_at(KeptStats *kept, int file, bool *taken, const char **why) {
     const Str path = kept_stats_path(kept, file);
     /* those of the first file as far as they fit, so that it is not read twice */
     Filter filter = {.kept = kept, .left = file == 0 ? kept->passes->budget : 0, .all = true};
     const MorstatPart part = {fits, &filter};
-    const char *why = NULL;
-    Stats *stats = morstat_open_part(kept->s, path, NULL, &part, &why);
+    Stats *stats = morstat_open_part(kept->s, path, NULL, &part, why);
     if (!stats) {
-        const bool ours = why && strcmp(why, MORSTAT_OTHER_VERSION) == 0;
-        kept->why_new = ours && file == 0 ? why : kept->why_new;
-        return ours || (why && refuse_file(kept, path, why)); /* else it is reported */
+        const bool ours = *why && strcmp(*why, MORSTAT_OTHER_VERSION) == 0;
+        return ours || (*why && refuse_file(kept, path, *why)); /* else it is reported */
     }
-    if (taken) {
+    const bool about = taken && is_about(kept, stats);
+    *why = about ? cannot_go_on(kept, stats)
+                 : "is about another model, other data, or other statistics";
+    if (about && !*why) {
         *taken = take_file(kept, file, stats, filter.all);
+        *why = *taken ? NULL : "holds a part of more than fits at a time (--stats-memory)";
     }
+    set_free(kept, MEASURED_ELSEWHERE - 1, -1);
     if (!taken || !*taken || !vec_last(&kept->all).stats) {
         stats_close(stats);
     }
@@ -183,7 +206,8 @@ static bool number_files(KeptStats *kept, int looked_at) {
             file++;
         }
         const bool known = file < looked_at || !exists(kept, kept_stats_path(kept, file));
-        TRY(known || look_at(kept, file, NULL));
+        const char *why = NULL;
+        TRY(known || look_at(kept, file, NULL, &why));
         vec_push(kept->s->arena, &kept->all, ((KeptPass){.file = file}));
     }
     return true;
@@ -191,13 +215,18 @@ static bool number_files(KeptStats *kept, int looked_at) {
 
 bool kept_stats_find(KeptStats *kept) {
     int file = 0;
-    set_free(kept, 0, -1);
+    for (size_t i = 0; i < kept->all.len; i++) {
+        stats_close(kept->all.at[i].stats);
+    }
+    kept->all.len = kept->passes->all.len = 0;
+    for (size_t i = 0; i < kept->seen->len; i++) {
+        kept->seen->at[i].pass = -1;
+    }
     while (!kept->encoded && exists(kept, kept_stats_path(kept, file))) {
         bool taken = false;
-        TRY(look_at(kept, file, &taken));
-        if (!taken && file == 0 && !kept->why_new) {
-            kept->why_new = "is about another model, other data, or other statistics";
-        }
+        const char *why = NULL;
+        TRY(look_at(kept, file, &taken, &why));
+        kept->why_new = file ? kept->why_new : taken ? NULL : why;
         file++;
     }
     data_passes(kept->passes, kept->seen, kept->encoded, kept->s->arena);
@@ -217,8 +246,14 @@ static bool take_encoded(KeptStats *kept, int pass, const StatsIdentity *id, Sta
         return true;
     }
     *out = morstat_open(kept->s, path, id, &why);
-    kept->why_new = !*out && pass == 0 ? why : kept->why_new;
-    return *out || why;
+    TRY(*out || why);
+    why = *out ? cannot_go_on(kept, *out) : why;
+    if (*out && why) {
+        stats_close(*out);
+        *out = NULL;
+    }
+    kept->why_new = pass == 0 ? why : kept->why_new;
+    return true;
 }
 
 Stats *kept_stats_take(KeptStats *kept, int pass, const uint8_t *behind) {
@@ -249,6 +284,7 @@ Stats *kept_stats_take(KeptStats *kept, int pass, const uint8_t *behind) {
         return stats;
     }
     stats = stats_open(kept->s, &id);
+    stats->engine = kept->engine;
     for (size_t i = 0; i < kept->seen->len; i++) {
         if (kept->seen->at[i].pass == pass) {
             stats_add(stats, kept->seen->at[i].name, kept->seen->at[i].what);

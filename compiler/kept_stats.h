@@ -16,14 +16,17 @@ typedef struct KeptPass {
     int file;      /* its number, from 0 */
     bool kept;     /* the file has something of it, or all: */
     bool complete; /* nothing is to be run */
+    Str engine;    /* that gave its values */
     Stats *stats;  /* read already; NULL: it is read, or begun, when its time comes */
 } KeptPass;
 
 typedef struct KeptStats {
     Session *s;
-    Str path;         /* of the first file; empty: statistics are kept nowhere */
-    bool named;       /* it is the user's: merged statistics will do */
-    StatsIdentity id; /* model and data of this run */
+    Str path;                   /* of the first file; empty: statistics are kept nowhere */
+    bool named;                 /* it is the user's: merged statistics will do */
+    StatsIdentity id;           /* model and data of this run */
+    const struct Dataset *data; /* its batches: a part of a pass must end where one of them does */
+    Str engine;                 /* that must have given the values; empty: any */
     ObservationList *seen;
     DataPasses *passes;
     bool encoded;

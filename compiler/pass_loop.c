@@ -39,7 +39,7 @@ Findings *pass_loop(Console *console, const Plan *plan, Calibration *calibration
                         .stats = calibration->stats,
                         .facts = compiled_facts(compiled),
                         .solved = compiled_solved(compiled)}};
-    Arena *decoded = arena_open();
+    Arena *decoded = session_arena_open(console->s);
     solve_begin(&l.solve);
     if (plan->encoded) {
         l.copy = encoded_copy(&l.solve, compiled_schedule(compiled), decoded);
@@ -48,7 +48,7 @@ Findings *pass_loop(Console *console, const Plan *plan, Calibration *calibration
     while (ok && !calibrate_over(calibration)) {
         ok = next_pass(&l);
     }
-    arena_close(decoded);
+    session_arena_close(console->s, decoded);
     ok = ok && solve_end(&l.solve);
     Findings *found = ok ? findings_take(&l.solve, calibration) : NULL;
     if (found) {

@@ -336,7 +336,7 @@ int solve_pass_of_scale(const Solve *solve, int scale) {
     int last = 0;
     for (size_t i = 0; i < solve->plan->streams.len; i++) {
         const PlanStream *stream = &solve->plan->streams.at[i];
-        if (stream->element && stream->scale == scale) {
+        if (stream_measured(stream) && stream->scale == scale) {
             const int pass = solve_pass_of_value(solve, stream->value, stream->graph);
             last = pass > last ? pass : last;
         }

@@ -1,6 +1,7 @@
 /* kept_stats: which file has what; whole and partial passes, other cuts, other data, files that are
  * not statistics, passes behind encoded layers. */
 #include "compiler/kept_stats.h"
+#include "runtime/calib/data.h"
 #include "runtime/calib/morstat.h"
 #include "tests/unit/world.h"
 
@@ -13,12 +14,20 @@ static ValueInfo values[VALUES];
 static Graph graph;
 static ObservationList seen;
 static DataPasses passes;
+static Dataset *data; /* four batches of one sample */
 
 static int setup(void **state) {
     (void)state;
     s = session_open(&sys_real);
     dir = unit_directory();
     seen = (ObservationList){0};
+    static const int64_t dims[] = {-1, K};
+    static const DataInput input = {.name = {"x", 1}, .type = 1, .rank = 2, .dims = dims};
+    const DataWish wish = {.loader = STR("random"), .samples = 4, .batch = 1};
+    data = dataset_open(s, &wish, &input, 1);
+    if (!data) {
+        fail_msg("%s", unit_diags(s));
+    }
     for (int i = 0; i < VALUES; i++) {
         values[i] = (ValueInfo){.name = str_format(s->arena, "v%d", i)};
         vec_push(s->arena, &seen,
@@ -43,12 +52,10 @@ static int teardown(void **state) {
 
 static KeptStats find(int fit, bool encoded) {
     passes = (DataPasses){.budget = (uint64_t)fit * GRAM};
-    for (int i = 0; i < VALUES; i++) {
-        seen.at[i].pass = 0;
-    }
     KeptStats kept = {.s = s,
                       .path = str_format(s->arena, "%s/out.morstat", dir),
                       .id = {.model = {1}, .data = {2}},
+                      .data = data,
                       .seen = &seen,
                       .passes = &passes,
                       .encoded = encoded};
@@ -69,6 +76,7 @@ static void measure(Stats *stats, int pass) {
         }
     }
     stats->batches++;
+    stats->samples++;
 }
 
 static void measure_all(KeptStats *kept, int from, int until) {
@@ -168,6 +176,29 @@ static void a_part_goes_on(void **state) {
     assert_true(!kept.all.at[3].kept && kept.all.at[3].file == 2);
 }
 
+/* Parts of other batches and of other engines are measured anew. */
+static void what_cannot_go_on(void **state) {
+    (void)state;
+    KeptStats kept = find(4, false);
+    Stats *stats = kept_stats_take(&kept, 0, NULL);
+    stats->engine = STR("one");
+    measure(stats, 0);
+    assert_true(kept_stats_write(&kept, 0, stats));
+    kept = find(4, false);
+    assert_true(kept.all.at[0].kept);
+    assert_str(kept.all.at[0].engine, "one");
+    kept.engine = STR("two");
+    assert_true(kept_stats_find(&kept)); /* once more, now that there is one */
+    assert_false(kept.all.at[0].kept);
+    assert_string_equal(kept.why_new, "was begun by another engine");
+    stats->samples = 2;
+    assert_true(kept_stats_write(&kept, 0, stats));
+    kept = find(4, false);
+    assert_false(kept.all.at[0].kept);
+    assert_string_equal(kept.why_new, "was begun with batches of another size");
+    stats_close(stats);
+}
+
 static void other_statistics_are_not_taken(void **state) {
     (void)state;
     KeptStats kept = find(4, false);
@@ -187,11 +218,6 @@ static void nothing_else_is_replaced(void **state) {
     KeptStats kept = find(1, false);
     measure_all(&kept, 0, 1);
     unit_write(str_format(s->arena, "%s/out.3.morstat", dir).data, "mine", 4);
-    passes = (DataPasses){.budget = GRAM};
-    kept.all.len = 0;
-    for (int i = 0; i < VALUES; i++) {
-        seen.at[i].pass = 0;
-    }
     assert_false(kept_stats_find(&kept));
     assert_true(str_is(s->diags.all.at[0]->code, "E1103"));
     assert_non_null(strstr(unit_diags(s), "out.3.morstat"));
@@ -227,6 +253,7 @@ int main(void) {
         TEST(files_serve_any_cut),
         TEST(what_is_missing_is_new),
         TEST(a_part_goes_on),
+        TEST(what_cannot_go_on),
         TEST(other_statistics_are_not_taken),
         TEST(nothing_else_is_replaced),
         TEST(behind_encoded_layers),
