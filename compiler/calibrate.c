@@ -282,7 +282,6 @@ static bool begin_pass(Run *r, const InstrumentEdits *edits) {
     r->stats = kept_stats_take(&r->kept, c->pass, edits ? hash : NULL);
     TRY(r->stats);
     c->why_new = r->kept.why_new;
-    c->kept = c->kept || r->kept.all.at[c->pass].kept;
     c->resumed = (int64_t)r->stats->samples;
     c->samples = r->stats->complete ? c->resumed : dataset_samples(r->data);
     c->kept_passes += r->stats->complete;
@@ -366,7 +365,6 @@ static void end_pass(Run *r) {
     stats_close(r->stats);
     r->stats = NULL;
     c->pass++;
-    c->stats->complete = calibrate_over(c);
 }
 
 bool calibrate(Session *s, Calibration *c, const InstrumentEdits *edits) {

@@ -101,8 +101,7 @@ int observation_level(const Layers *layers, const ValueInfo *value) {
 
 /* The largest that a reader asks for: they are one matrix for each group of its channels. */
 static void size_gram(Observation *seen, const Layer *layer) {
-    const WeightRows shape = weight_rows(layer);
-    const uint64_t bytes = stat_gram_bytes(shape.groups, shape.k);
+    const uint64_t bytes = stat_gram_bytes(layer->groups, weight_rows(layer).k);
     seen->bytes = bytes > seen->bytes ? bytes : seen->bytes;
 }
 
