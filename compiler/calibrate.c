@@ -362,6 +362,7 @@ static void end_pass(Run *r) {
     }
     c->stats->batches = r->stats->batches;
     c->stats->samples = r->stats->samples;
+    c->stats->complete = r->stats->complete;
     stats_close(r->stats);
     r->stats = NULL;
     c->pass++;
