@@ -54,6 +54,8 @@ def row(name, path, seconds, goal=""):
         most, peers = goal
         word = "" if most is None else f"{most:<7}{'met' if value <= most else 'NOT MET'}"
         goal = f"{word:17}{peers}"
+    for file in path.parent.glob(path.name + "*") if path.name == "out.onnx" else ():
+        file.unlink()
     print(f"{name:32}{value:11.4f}{seconds:9.2f}{size / 1e6:9.1f}   {goal}", flush=True)
 
 
@@ -94,7 +96,6 @@ def main():
             recipe.write_text("mor 1\n" + text + "\n", encoding="ascii")
             seconds, _, _ = measure([ROOT / "build/release/morc", recipe, model, "-o", out, "-f", "-q"])
             row("morc " + name, out, seconds, f"{least} to {most}")
-        out.unlink()
         seconds, _, _ = measure([sys.executable, ROOT / "tests/bench/ort_nbits.py", model, out])
         row("ORT MatMulNBits, with the head", out, seconds)
         rows_dynamic(pathlib.Path(scratch), model)
