@@ -90,7 +90,7 @@ def stopped(box):
     tokens = np.load(PYLM / "calib.npz")["input_ids"]
     np.savez(box.dir / "calib.npz", input_ids=tokens)
     for name, arguments, flags in (("float", "", ("--stats-memory", "1MiB")), ("encoded", ENCODED, ())):
-        box.write("recipe.mor", "mor 1\n" + text_of(STACK, arguments, 128, 1))
+        box.write("recipe.mor", "mor 1\n" + text_of(STACK, arguments, 40, 1))
         stop_behind(box, "out.2.morstat", *flags)
         assert "out.onnx" not in box.files(), box.files()
         times = [(box.dir / f).stat().st_mtime_ns for f in ("out.morstat", "out.2.morstat")]
