@@ -132,6 +132,9 @@ static bool fail(Run *r, const char *what, Str why) {
     }
     Diag *d = diag_error(r->s, "E0707", r->at, "%s", what);
     diag_note(d, "%s", str_safe_c(r->s->arena, why));
+    if (r->engine && engine_provider(r->engine) == ENGINE_CUDA) {
+        diag_help(d, "it ran on the GPU; --device host runs it on the CPU");
+    }
     return false;
 }
 

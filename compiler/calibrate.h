@@ -23,8 +23,8 @@ typedef struct Calibration {
     Str why_cpu;              /* the engine has no CUDA, or it does not work: the reason */
     int kept_passes;          /* of those that are over: that a .morstat had whole */
     const char *why_new;      /* a .morstat that was there was not taken: continues "the file " */
-    int64_t samples, resumed; /* of the data; so many of them are in the .morstat already, of the pass
-                               * that was measured last */
+    int64_t samples, resumed; /* of the data; so many of them are in the .morstat already, of the
+                               * pass that was measured last */
     bool saved;               /* a stopped run has left something to go on from */
     double seconds;
     struct CalibrationRun *run; /* while it is open */

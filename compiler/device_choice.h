@@ -1,5 +1,5 @@
-/* Which device runs the kernels of a schedule, and why, in one line. `auto` takes a GPU when one can
- * be used and the work is worth starting it; the bytes are the same either way. */
+/* Which device runs the kernels of a schedule, and why, in one line. `auto` takes a GPU when one
+ * can be used and the work is worth starting it; the bytes are the same either way. */
 #ifndef COMPILER_DEVICE_CHOICE_H
 #define COMPILER_DEVICE_CHOICE_H
 #include "compiler/args.h"
@@ -7,9 +7,9 @@
 #include "runtime/exec/exec.h"
 
 typedef struct DeviceChoice {
-    Gpu *gpu;  /* NULL: the host */
-    Str name;  /* "host", "cuda:0" */
-    Str why;   /* "4.3 MB take less time than a GPU takes to start" */
+    Gpu *gpu; /* NULL: the host */
+    Str name; /* "host", "cuda:0" */
+    Str why;  /* "4.3 MB take less time than a GPU takes to start" */
 } DeviceChoice;
 
 /* Forks the compile child, which an engine's threads would forbid later: for recipes with data,

@@ -96,8 +96,7 @@ static bool only_multiplies(const DynamicInput *t, const PlanUse *reader) {
         product = str_is(of->op, products[i]);
     }
     const bool bias = of->input_count > 2 && of->inputs[2];
-    return product && found && !bias &&
-           of->inputs[reader->slot] == found->layer->input;
+    return product && found && !bias && of->inputs[reader->slot] == found->layer->input;
 }
 
 /* The layer's result under another name, times the scale under its own. */

@@ -182,11 +182,8 @@ static IrGroup *open_bias(Bias *t) {
 static void lower_bias(Ir *ir, Facts *facts, const Plan *plan, int index) {
     const PlanLayer *planned = &plan->layers_planned.at[index];
     const Node *node = planned->layer->node, *norm = planned->norm;
-    Bias t = {.ir = ir,
-              .facts = facts,
-              .planned = planned,
-              .index = index,
-              .graph = node->graph->number};
+    Bias t = {
+        .ir = ir, .facts = facts, .planned = planned, .index = index, .graph = node->graph->number};
     t.group = open_bias(&t);
     IrValue *made = planned->bias
                         ? lower_bias_codes(&t)

@@ -149,10 +149,10 @@ typedef struct WeightWork {
     const Spread *spread;
     Arena *arena;
     WeightRows shape;
-    Rows rows;  /* what there is to round */
+    Rows rows; /* what there is to round */
     float
         *columns; /* ... in the order in which blocks are neighbours: that of scales and rounding */
-    bool given; /* scales and values are decided: */
+    bool given;   /* scales and values are decided: */
     Scales scales;
     float *rounded; /* [rows][k]; NULL: to the nearest */
     float *nearest; /* [rows][k]: then, for round_nearest */

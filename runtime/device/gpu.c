@@ -136,8 +136,7 @@ static bool finish_context(Session *s, ContextThread *c, Str *why) {
         c->started = false;
     }
     c->gpu->start.context = c->seconds;
-    const CudaStatus status =
-        c->status ? c->status : c->gpu->api.context_use(c->gpu->context);
+    const CudaStatus status = c->status ? c->status : c->gpu->api.context_use(c->gpu->context);
     if (status != 0) {
         *why = failure_text(c->gpu, s->arena, status, "no context can be made");
         return false;

@@ -24,7 +24,7 @@ typedef struct GpuWish {
 typedef struct GpuStart {
     double driver, context, programs, load;
     double nvrtc, longest; /* 0: all programs were in the cache */
-    int compiled, cached; /* programs */
+    int compiled, cached;  /* programs */
 } GpuStart;
 
 typedef struct Gpu {
@@ -38,7 +38,7 @@ typedef struct Gpu {
     CudaFunction (*functions)[GPU_STEPS]; /* of each program */
     CudaModule *modules;
     GpuStart start;
-    atomic_int failed;         /* first CudaStatus that was not expected; nothing is begun any more */
+    atomic_int failed; /* first CudaStatus that was not expected; nothing is begun any more */
     _Atomic(const char *) act; /* what failed then */
     Cleanup cleanup;
 } Gpu;

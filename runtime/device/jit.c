@@ -24,8 +24,8 @@ struct Jit {
     JitOptions options;
     bool loaded, ready, landlock;
     double loading; /* seconds until ready */
-    int version;  /* of the NVRTC in the child, or, until it is loaded, of the one remembered */
-    int recalled; /* -1: not tried yet */
+    int version;    /* of the NVRTC in the child, or, until it is loaded, of the one remembered */
+    int recalled;   /* -1: not tried yet */
     int architectures, at[NVRTC_ARCHITECTURES];
     WireFile file;
     Str path;

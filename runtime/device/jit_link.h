@@ -20,9 +20,9 @@ typedef struct JitLink {
     size_t sent;
 } JitLink;
 
-/* Forks, and the child calls `run` (jit_child_run; tests have worse ones). False, and why, if this process
- * has more than one thread; that thread must live as long as the child shall. The link is good for
- * jit_link_close from here on, also when opening failed. */
+/* Forks, and the child calls `run` (jit_child_run; tests have worse ones). False, and why, if this
+ * process has more than one thread; that thread must live as long as the child shall. The link is
+ * good for jit_link_close from here on, also when opening failed. */
 bool jit_link_open(Session *s, JitLink *link, void (*run)(const JitChild *), int threads,
                    int seconds, Str *why);
 /* Queued; sent while jit_link_next waits. */

@@ -320,7 +320,7 @@ static void merged_ones_are_taken_by_name(void **state) {
     const Str now = contents(t, "s.morstat");
     uint8_t *bytes = (uint8_t *)(uintptr_t)now.data;
     memcpy(bytes + 24 + 32, STATS_MERGED, strlen(STATS_MERGED)); /* identity.data */
-    bytes[136] = 20;                                                     /* samples */
+    bytes[136] = 20;                                             /* samples */
     crypto_hash_sha256(bytes + now.len - 32, bytes, now.len - 32);
     unit_write(path_in(t, "s.morstat").data, bytes, now.len);
     t->args.stats = path_in(t, "s.morstat");

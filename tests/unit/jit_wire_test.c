@@ -31,8 +31,8 @@ static Str cut(size_t length) {
     return (Str){body, length};
 }
 
-static const WireLoaded loaded = {.version = 13000, .architectures = 3, .at = {75, 80, 90},
-                                  .file = {1, 2, 3, 4, 5}, .path = 5};
+static const WireLoaded loaded = {
+    .version = 13000, .architectures = 3, .at = {75, 80, 90}, .file = {1, 2, 3, 4, 5}, .path = 5};
 static const WireResult result = {7, 0, {28, 0, 128, 0}, 0.25, 3, 6};
 static const WireProgram program = {7, 90, 1, 0};
 
@@ -127,8 +127,8 @@ static void numbers_out_of_range_are_refused(void **state) {
     REFUSED_RESULT(x.output = 5);
     REFUSED_RESULT(x.output = UINT32_MAX);
     REFUSED_RESULT((x.log = 4, x.output = UINT32_MAX - 3));
-    REFUSED_RESULT(x.status = 6);                 /* failed, with an output */
-    REFUSED_RESULT((x.log = 9, x.output = 0));    /* done, without one */
+    REFUSED_RESULT(x.status = 6);              /* failed, with an output */
+    REFUSED_RESULT((x.log = 9, x.output = 0)); /* done, without one */
     REFUSED_RESULT(x.use.registers = -2);
     REFUSED_RESULT(x.use.stack = INT32_MIN);
     REFUSED_RESULT(x.use.shared = -2);

@@ -20,8 +20,8 @@ static void the_formula_and_its_guards(void **state) {
     assert_true(s[0] == 0.25f && s[1] == 4 && s[4] == CHANNEL_SCALE_MOST);
 }
 
-/* The squared error of all outputs, with inputs and weights really rounded; rows: each input row has
- * its own scale; end: of the input's range, 0 for its maximum. */
+/* The squared error of all outputs, with inputs and weights really rounded; rows: each input row
+ * has its own scale; end: of the input's range, 0 for its maximum. */
 static double true_error(const RandomLayer *l, const Grid *g, const Format *act, const float *s,
                          bool rows, float end) {
     const int64_t k = l->k;
