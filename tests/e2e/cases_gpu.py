@@ -97,6 +97,16 @@ def with_data(box):
                    box.dir / "host.morstat", data=("--data", f"calib={MODELS / 'pylm-1m/calib.npz'}"))
 
 
+@case("gpu/an engine without CUDA is named")
+def engine_on_host(box):
+    """The compile child was forked before the engine's threads began: the kernels are the GPU's all the same."""
+    said = box.morc(ROOT / "recipes/fp8_static.mor", LANGUAGE, "-o", box.dir / "out.onnx", "--device", "cuda",
+                    "--cache-dir", box.dir / "cache", "--data", f"calib={MODELS / 'pylm-1m/calib.npz'}", env=fake())
+    said = (said.stdout + said.stderr).decode()
+    assert "the engine does not use the GPU: ONNX Runtime" in said and "is built without CUDA" in said, said
+    assert "device cuda:0" in said, said
+
+
 @case("gpu/convolutions")
 def convolutions(box):
     """Many shapes, most of them odd."""
