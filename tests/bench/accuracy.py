@@ -33,7 +33,10 @@ WITH_DATA = {
     "INT4 AWQ (int4_awq)": (None, "int4_awq", 6.09, "6.224 / 6.203"),
     "INT4 GPTQ (int4_gptq)": (None, "int4_gptq", 5.96, "none"),
     "INT4 GPTQ, natural order": ("max", f"quantize({INT4}, round = gptq(order = natural))", 5.90, "none"),
-    "INT4 AWQ and GPTQ": ("max", f"awq; quantize({INT4}, round = gptq)", 5.958, "none"),
+    "INT4 AWQ and GPTQ": ("max", f"awq; quantize({INT4}, round = gptq)", None, "none"),
+    "... AWQ without clip": ("max", f"awq(clip = false); quantize({INT4}, round = gptq)", 5.958, "none"),
+    "... and in natural order": (
+        "max", f"awq(clip = false); quantize({INT4}, round = gptq(order = natural))", 5.90, "none"),
     "W4A8 AWQ": ("max", f"awq; quantize({INT4}, input = fp8)", 6.10, "- / 6.256"),
     "W4A8 GPTQ (w4a8)": (None, "w4a8", 6.10, "none"),
 }
