@@ -24,6 +24,9 @@ static bool next_pass(Loop *l) {
     const double middle = clock_seconds();
     const bool solved = solve_pass(&l->solve, c->pass - 1);
     console_progress_end(l->console);
+    if (!solved && session_stopped(l->console->s)) {
+        run_report_kept(l->console, c);
+    }
     l->measuring += middle - begin;
     l->solving += clock_seconds() - middle;
     return solved;

@@ -300,6 +300,13 @@ void run_report_model(Console *c, const Plan *plan, const Evaluation *e) {
     model_table(c, &e->result);
 }
 
+void run_report_kept(Console *console, const Calibration *c) {
+    if (!console->quiet && c->saved && c->stats_path.len) {
+        console_say(console, "what was seen so far is in %s: the same command goes on from there\n",
+                    str_safe_c(console->s->arena, c->stats_path));
+    }
+}
+
 void run_report_calibration(Console *console, const Calibration *c, bool done) {
     Session *s = console->s;
     if (console->quiet) {
@@ -310,11 +317,7 @@ void run_report_calibration(Console *console, const Calibration *c, bool done) {
         console_say(console, "%s is measured anew: it %s\n", path, c->why_new);
     }
     if (!done) {
-        if (c->saved && c->stats_path.len) {
-            console_say(console,
-                        "what was seen so far is in %s: the same command goes on from there\n",
-                        path);
-        }
+        run_report_kept(console, c);
         return;
     }
     const int passes = (int)c->passes.all.len, fresh_passes = passes - c->kept_passes;

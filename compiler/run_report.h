@@ -18,6 +18,8 @@ void run_report_table(Console *c, const Plan *plan, const LayerResult *results,
                       const Findings *found);
 /* How the statistics came about. done: false if the pass was ended. */
 void run_report_calibration(Console *c, const Calibration *calibration, bool done);
+/* A run that was stopped: where statistics are, if any were kept. */
+void run_report_kept(Console *c, const Calibration *calibration);
 void run_report_device(Console *c, const DeviceChoice *device);
 /* Of the whole model, where the plan evaluates it. */
 void run_report_evaluates(Console *c, const Plan *plan, const Evaluation *e); /* before it */

@@ -104,6 +104,15 @@ def stopped(box):
             (box.dir / file).unlink()
 
 
+@case("passes/stopped while weights are solved")
+def stopped_solving(box):
+    prepare(box)
+    rule = "on linear - head { quantize(weight = int4 per block(128), round = adaround(steps = 20000)) }\n"
+    box.write("recipe.mor", f'mor 1\ndata calib = npz("calib.npz", samples = 4)\ncalibrate(data = calib)\n{rule}')
+    stop_behind(box, "out.morstat")
+    assert box.files() == ["calib.npz", "out.morstat", "recipe.mor"], box.files()
+
+
 @case("passes/merging")
 def merged(box):
     tokens = prepare(box)
