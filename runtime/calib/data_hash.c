@@ -121,7 +121,7 @@ bool dataset_hash(Session *s, Dataset *d, const Spread *spread, uint8_t hash[DAT
         Hashing h = {s, d, arena_many(s->arena, HashPiece, count + 1)};
         cut(d, h.pieces);
         /* a Spread that could not run all of it leaves the work to this thread */
-        if (!spread_run(spread, hash_piece, &h, count)) {
+        if (!spread_run(spread, hash_piece, &h, count) && !session_stopped(s)) {
             spread_run(NULL, hash_piece, &h, count);
         }
         if (session_stopped(s)) {

@@ -3,15 +3,17 @@
 
 struct SpreadThreads {
     Spread spread;
+    const Session *session;
     Pool pool;
     SpreadTask *task; /* NULL: nothing to do; it and the rest under Pool.lock */
     void *user;
     size_t next, count, busy; /* handed out; of all; at work on one */
 };
 
-/* One index of the run under way; false if none is left. Holds the lock before and after. */
+/* One index of the run under way; false if none is left, or the user has stopped. Holds the lock
+ * before and after. */
 static bool take_one(SpreadThreads *t) {
-    if (!t->task || t->next == t->count) {
+    if (!t->task || t->next == t->count || session_stopped(t->session)) {
         return false;
     }
     SpreadTask *const task = t->task;
@@ -21,7 +23,7 @@ static bool take_one(SpreadThreads *t) {
     task(t->user, index);
     pthread_mutex_lock(&t->pool.lock);
     t->busy--;
-    if (t->busy == 0 && t->next == t->count) {
+    if (t->busy == 0) {
         pthread_cond_broadcast(&t->pool.finished);
     }
     return true;
@@ -37,6 +39,17 @@ static void work(void *user, int worker) {
         }
     }
     pthread_mutex_unlock(&t->pool.lock);
+}
+
+static bool run_alone(const Spread *spread, SpreadTask *task, void *user, size_t count) {
+    const SpreadThreads *t = spread->owner;
+    for (size_t i = 0; i < count; i++) {
+        if (session_stopped(t->session)) {
+            return false;
+        }
+        task(user, i);
+    }
+    return true;
 }
 
 static bool run(const Spread *spread, SpreadTask *task, void *user, size_t count) {
@@ -55,22 +68,24 @@ static bool run(const Spread *spread, SpreadTask *task, void *user, size_t count
         pthread_cond_wait(&t->pool.finished, &t->pool.lock);
     }
     t->task = NULL;
+    const bool all = t->next == t->count;
     pthread_mutex_unlock(&t->pool.lock);
-    return true;
+    return all;
 }
 
 SpreadThreads *spread_threads_open(Session *s) {
     SpreadThreads *t = arena_new(s->arena, SpreadThreads);
-    t->spread = (Spread){run, t};
+    t->session = s;
     const int others = s->threads > LIMIT_THREADS ? LIMIT_THREADS - 1 : s->threads - 1;
     if (others > 0) {
         pool_open(s, &t->pool, others, work, t);
     }
+    t->spread = (Spread){t->pool.started > 0 ? run : run_alone, t};
     return t;
 }
 
 const Spread *spread_threads(const SpreadThreads *t) {
-    return t->pool.started > 0 ? &t->spread : NULL;
+    return &t->spread;
 }
 
 void spread_threads_close(Session *s, SpreadThreads *t) {

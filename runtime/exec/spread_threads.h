@@ -1,5 +1,6 @@
 /* A Spread on threads of our own, for work between runs of exec and of an engine: they are started
- * once and wait between two runs. The caller's thread works, too. */
+ * once and wait between two runs. The caller's thread works, too. A run that the user stops ends
+ * behind the tasks at hand, and is false. */
 #ifndef RUNTIME_EXEC_SPREAD_THREADS_H
 #define RUNTIME_EXEC_SPREAD_THREADS_H
 #include "runtime/base/spread.h"
