@@ -253,14 +253,18 @@ static bool says_nothing(const BoundArg *arg) {
     return !v || (!arg->given && v->type == VALUE_FORMAT && v->format->none);
 }
 
+static void int_print(int64_t n, Buf *out) {
+    if (n == INT64_MIN) { /* its magnitude is no literal */
+        buf_printf(out, "(-%" PRId64 " - 1)", INT64_MAX);
+    } else {
+        buf_printf(out, "%" PRId64, n);
+    }
+}
+
 void value_print(const Value *v, Buf *out) {
     switch (v->type) {
     case VALUE_INT:
-        if (v->integer == INT64_MIN) { /* its magnitude is no literal */
-            buf_printf(out, "(-%" PRId64 " - 1)", INT64_MAX);
-        } else {
-            buf_printf(out, "%" PRId64, v->integer);
-        }
+        int_print(v->integer, out);
         break;
     case VALUE_FLOAT:
         number_print(v->number, out);

@@ -209,6 +209,23 @@ static void smooth_of_a_given_alpha(void **state) {
     bench_close(&b);
 }
 
+/* The Gram matrix of the inputs and the mean magnitude of each channel. */
+static void channel_sums(const float *x, double *gram, float *mean) {
+    for (int k = 0; k < K; k++) {
+        double sum = 0;
+        for (int l = 0; l < K; l++) {
+            gram[k * K + l] = 0;
+            for (int t = 0; t < TOKENS; t++) {
+                gram[k * K + l] += (double)x[t * K + k] * (double)x[t * K + l];
+            }
+        }
+        for (int t = 0; t < TOKENS; t++) {
+            sum += fabs((double)x[t * K + k]);
+        }
+        mean[k] = (float)(sum / TOKENS);
+    }
+}
+
 /* What the search is given is rows of weights, sums over the data, the layers' own grids. */
 static void searches_see_both_layers(void **state) {
     (void)state;
@@ -228,22 +245,10 @@ static void searches_see_both_layers(void **state) {
         Arena *arena = b.w.s->arena;
         float turned[16 * K], a[K], c[K], mean[K], expected[K];
         double gram[K * K];
-        for (int k = 0; k < K; k++) {
-            double sum = 0;
-            for (int n = 0; n < 16; n++) {
-                turned[n * K + k] = w[k * 16 + n];
-            }
-            for (int l = 0; l < K; l++) {
-                gram[k * K + l] = 0;
-                for (int t = 0; t < TOKENS; t++) {
-                    gram[k * K + l] += (double)x[t * K + k] * (double)x[t * K + l];
-                }
-            }
-            for (int t = 0; t < TOKENS; t++) {
-                sum += fabs((double)x[t * K + k]);
-            }
-            mean[k] = (float)(sum / TOKENS);
+        for (int i = 0; i < 16 * K; i++) {
+            turned[i] = w[i % K * 16 + i / K];
         }
+        channel_sums(x, gram, mean);
         channel_maxima(x, w, v, a, c);
         const Grid grid = {format, GRANULE_BLOCK, 16, 1, METHOD_MAX};
         const ScaledWeight weights[] = {{&grid, turned, 16}, {&grid, v, 24}};

@@ -1,24 +1,11 @@
 /* stat_magnitudes: counts are the law's for all types, shapes, threads and batches; parts are
  * merged; the histogram of x / s is that of the values over their factors. */
+#include "tests/unit/one_session.h"
 #include "tests/unit/stat_law.h"
-#include "runtime/base/alloc.h"
 #include "runtime/calib/stat_magnitudes.h"
 
 enum { BINS = STAT_MAGNITUDE_BINS };
 static const StatsIdentity identity = {.model = {1}};
-static Session *s;
-
-static int setup(void **state) {
-    (void)state;
-    s = session_open(&sys_real);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    session_close(s);
-    return alloc_live() == 0 ? 0 : -1;
-}
 
 static Stat *new_stat(void) {
     return stats_add(stats_open(s, &identity), STR("x"), STAT_CHANNELS | STAT_MAGNITUDES);
